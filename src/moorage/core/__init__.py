@@ -1,0 +1,1 @@
+"""What every room speaks of: problems, lifecycles, callers, pages. Standard library only."""

@@ -1,0 +1,94 @@
+"""
+What the image service asks of a store, and what it may rely on.
+
+A store keeps *objects*: bytes under a name that is used once and never again (`images/<image id>/<operation>-<epoch>`).
+Calling a verb twice is calling it once.  A verb returns (done, and durable) or raises a `Problem` (not done).  Verbs block;
+they run on worker threads, any number at once for different objects.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from moorage.core.errors import Problem, Unavailable
+
+
+class StoreFull(Problem):
+    """The store {store} has no room for the image."""
+
+    status, code = 413, "store.full"
+
+
+class StoreUnavailable(Unavailable):
+    """The store {store} does not answer: {why}."""
+
+    code = "store.unavailable"
+
+
+class ObjectMissing(Problem):
+    """The data of image {image} is missing in store {store}."""
+
+    status, code = 503, "store.object-missing"
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a store can do."""
+
+    read_only: bool = False
+    local_files: bool = False  #: `path` names a file of this host, which a volume may lie on and which can be sent straight from disk
+
+
+class Writer(ABC):
+    """An object being written. Nothing is visible under its name before `commit` has returned."""
+
+    @abstractmethod
+    def write(self, chunk: bytes) -> None:
+        """Append. Raises `StoreFull` when there is no room."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Make the object durable under its name."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Leave nothing. After a `commit`, or twice, it does nothing."""
+
+
+class Store(ABC):
+    """A place for images. `memory` is the smallest one and reads first."""
+
+    traits: Traits = Traits()
+    kind: str  #: as Glance names it on the wire: file, cinder, http, rbd, s3, swift
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+
+    @abstractmethod
+    def create(self, name: str, size: int | None) -> Writer:
+        """Begin a new object; `size` in bytes when it is known. A leftover of an earlier try under `name` is replaced."""
+
+    @abstractmethod
+    def open(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """The bytes from `offset`, at most `length` of them, in chunks of at most 1 MiB."""
+
+    @abstractmethod
+    def delete(self, name: str) -> None:
+        """Leave no bytes under `name`, finished or half-written. Gone is fine."""
+
+    @abstractmethod
+    def size(self, name: str) -> int:
+        """Bytes under `name`."""
+
+    @abstractmethod
+    def names(self) -> frozenset[str]:
+        """All objects, wanted or not, half-written ones too: what `doctor` compares with the rows."""
+
+    @abstractmethod
+    def free(self) -> int | None:
+        """Bytes that still fit; None where nobody knows."""
+
+    def path(self, name: str) -> Path | None:
+        """The file that holds the object, where `traits.local_files`."""
+        return None

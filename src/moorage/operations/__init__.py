@@ -1,0 +1,1 @@
+"""The journal: what is being done, by whom, how far it got, and how it is undone."""

@@ -1,0 +1,162 @@
+"""
+What the volume service asks of a storage backend, and what it may rely on.
+
+A backend keeps *layers* (files, RBD images: bytes with a name, a format and perhaps a parent) and *exports* (doors, one
+for each attachment).  It keeps no state of its own that cannot be rebuilt: the rows say which layer is a volume's head
+and which exports there should be; `survey` says which there really are.
+
+Calling a verb twice is calling it once.  A verb has three outcomes: it returns (done, and durable), raises a `Problem`
+(not done), or raises `BackendUnsure` (ask `survey` before trusting anything).  Verbs block; they run on worker threads,
+several at once for different volumes and never two at once for the same volume.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from moorage.core.errors import Problem, Unavailable
+
+
+class BackendUnsure(Problem):
+    """{backend} stopped answering during {verb}; whether it took effect is not known."""
+
+    status, code = 503, "backend.unsure"
+
+
+class BackendMissing(Unavailable):
+    """{backend} cannot work on this machine: {missing} is missing ({remedy})."""
+
+    code = "backend.missing"
+
+
+class BackendFull(Problem):
+    """{backend} has no room for {needed} bytes."""
+
+    status, code = 413, "backend.full"
+
+
+class Format(StrEnum):
+    RAW = "raw"
+    QCOW2 = "qcow2"
+
+
+class Cache(StrEnum):
+    """What an acknowledged write of a volume survives."""
+
+    BACK = "back"        #: it is durable after the next flush, as on a disk with a volatile cache
+    THROUGH = "through"  #: it is durable when it is acknowledged
+
+
+class Door(StrEnum):
+    """How the holder of an attachment reaches its export."""
+
+    PRIVATE = "private"  #: the daemon's own socket; only for our host agent and hypervisor
+    SOCKET = "socket"    #: a gate on a unix socket; for administrators and services on this host
+    TLS = "tls"          #: a gate on TCP with a TLS pre-shared key; for everybody else
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Bytes with a name. Only rows name layers; a name is used once and never again."""
+
+    name: str                       #: relative to the backend's root: "volumes/<volume id>/<operation>-<epoch>"
+    format: Format
+    size: int                       #: what its user sees, in bytes
+    parent: "Layer | None" = None   #: what shows through where nothing was written; never written to again
+
+
+@dataclass(frozen=True)
+class Export:
+    """One attachment's door, as the rows ask for it. Unguessable parts come from the rows, so that a replay repeats them."""
+
+    attachment: str
+    volume: str
+    name: str                 #: 128 random bits in hex; grows anew with each generation, never reused
+    read_only: bool
+    door: Door
+    secret: str | None = None  #: the TLS pre-shared key in hex, for `Door.TLS`
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What a holder needs in order to connect."""
+
+    uri: str                        #: an NBD URI (nbd+unix:///NAME?socket=..., nbds://HOST:PORT/NAME)
+    socket: str | None = None       #: path of the unix socket, where there is one
+    host: str | None = None
+    port: int | None = None
+
+
+@dataclass(frozen=True)
+class Served:
+    """How one volume is really served, or was until its server died."""
+
+    alive: bool
+    exports: frozenset[str]   #: ids of attachments that can use it now (dead server: that could)
+    head: str                 #: name of the layer that the server has (or had) open for writing
+    lossless: bool            #: a client may be resumed after this death without missing an acknowledged write
+
+
+@dataclass(frozen=True)
+class Space:
+    total: int  #: bytes
+    free: int   #: bytes
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a backend can do. The service reads this; it never asks for a backend's name."""
+
+    multiattach: bool = False       #: one volume may be published to several holders
+    extend_attached: bool = False   #: `extend` works while published
+    doors: frozenset[Door] = frozenset()
+    overlays: frozenset[str] = frozenset()  #: formats of image files that a layer may lie on directly
+
+
+class Backend(ABC):
+    """A kind of block storage. `memory` is the smallest one and reads first."""
+
+    traits: Traits = Traits()
+
+    @abstractmethod
+    def create(self, layer: Layer) -> None:
+        """Leave `layer` empty above its parent, durable. Twice is fine; a different one of that name is a `Problem`."""
+
+    @abstractmethod
+    def delete(self, name: str) -> None:
+        """Leave no bytes under `name`. It must not be served or be anybody's parent. Gone is fine."""
+
+    @abstractmethod
+    def extend(self, layer: Layer, size: int) -> None:
+        """Make `layer` `size` bytes long, the new part reading as zeroes. Longer already is fine: it is never cut."""
+
+    @abstractmethod
+    def layers(self) -> frozenset[str]:
+        """The names of all layers that have bytes, wanted or not: what `doctor` compares with the rows."""
+
+    @abstractmethod
+    def publish(self, export: Export, head: Layer, cache: Cache) -> Connection:
+        """Open `export` of the volume whose head is `head`, starting its server where it has none."""
+
+    @abstractmethod
+    def withdraw(self, volume: str, attachment: str) -> None:
+        """
+        Close the door of `attachment`: when this returns no write of its holder lands any more, whatever he does, and
+        what he wrote before is durable. The last export's end also ends the volume's server.
+        """
+
+    @abstractmethod
+    def survey(self) -> Mapping[str, Served]:
+        """Every volume that is served now, and those whose server died and was not yet cleared away."""
+
+    @abstractmethod
+    def clear(self, volume: str) -> None:
+        """Take away what a dead (or unwanted) server of `volume` left: process, sockets, gates, records; not the layers."""
+
+    @abstractmethod
+    def space(self) -> Space:
+        """How much fits."""
+
+    def close(self) -> None:
+        """Let go of what this process holds; servers go on, to be found again by `survey`."""
