@@ -1,0 +1,1 @@
+"""The wire: routes, versions, schemas, views and policy, all as rows; a folder for each service."""

@@ -1,0 +1,99 @@
+"""What a handler is given, and what it gives back."""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from moorage.api.routes import Route
+from moorage.api.versions import Version
+from moorage.core.caller import Caller
+from moorage.core.errors import Malformed
+from moorage.database import Transaction
+from moorage.flows.rooms import Rooms
+
+T = TypeVar("T")
+
+_YES, _NO = frozenset({"1", "t", "true", "on", "y", "yes"}), frozenset({"0", "f", "false", "off", "n", "no"})
+
+
+@dataclass
+class Request:
+    """One request, its token validated, its version negotiated and its body checked against the route's schema."""
+
+    rooms: Rooms
+    route: Route
+    method: str
+    url: str                                 #: scheme, host and the service's prefix: "http://127.0.0.1:8790/volume"
+    path: str                                #: below the prefix, as it was asked
+    params: Mapping[str, str]
+    query: list[tuple[str, str]]
+    headers: Mapping[str, str]               #: names in lower case
+    caller: Caller
+    version: Version
+    request_id: str
+    body: Any = None
+    local: bool = False                      #: came over the agent's unix socket from root or from Moorage's own uid
+    project_in_url: str | None = None
+    sql: Callable[[Callable[[], T]], Awaitable[T]] = field(default=None, repr=False)    # type: ignore[assignment]  #: for streams: run on the SQL executor
+    files: Callable[[Callable[[], T]], Awaitable[T]] = field(default=None, repr=False)  # type: ignore[assignment]  #: for streams: run on the file executor
+
+    def read(self) -> AbstractContextManager[Transaction]:
+        """A read transaction."""
+        return self.rooms.database.read()
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """A write transaction."""
+        return self.rooms.database.write()
+
+    def asked(self, name: str, default: str | None = None) -> str | None:
+        """The last value of query parameter `name`."""
+        return next((value for key, value in reversed(self.query) if key == name), default)
+
+    def asked_all(self, name: str) -> list[str]:
+        """All values of query parameter `name`, in order."""
+        return [value for key, value in self.query if key == name]
+
+    def asked_flag(self, name: str, default: bool = False) -> bool:
+        """Query parameter `name` as a boolean; the spellings that OpenStack takes."""
+        value = self.asked(name)
+        return default if value is None else boolean(value, name)
+
+
+def boolean(value: Any, name: str) -> bool:
+    """`value` as a boolean, or `Malformed`."""
+    text = str(value).strip().lower()
+    if text in _YES:
+        return True
+    if text in _NO:
+        return False
+    raise Malformed(reason=f"Invalid value {str(value)[:64]!r} for {name}: a boolean is needed.")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back: a JSON body, bytes, a file or an iterator of chunks (`length` bytes in all)."""
+
+    status: int = 200
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+    content_type: str = "application/json"
+    file: Path | None = None
+    offset: int = 0
+    length: int | None = None
+    chunks: Iterator[bytes] | None = None
+
+
+@dataclass(frozen=True)
+class Later:
+    """
+    The answer is known when `operation` is over: then `answer` is asked, on the SQL executor, if it was done, and the
+    operation's failure is raised if it was undone. A call that makes something (`making`) and whose client has gone, or whose
+    time is over, is cancelled; any other goes on.
+    """
+
+    operation: str
+    answer: Callable[[Request], Answer]
+    making: bool = False

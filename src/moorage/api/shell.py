@@ -1,0 +1,228 @@
+"""
+The shell around all services: an ASGI application that finds the route, the caller and the version, reads and checks the
+body, runs the handler where it belongs, waits for operations without a thread, and turns problems into faults.
+
+Handlers are plain functions on a small SQL executor; only this file and `server` know that there is an event loop.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from concurrent.futures import Executor
+from typing import Any, Protocol, TypeVar
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+from moorage.api.request import Answer, Later, Request
+from moorage.api.routes import Route
+from moorage.api.service import Service
+from moorage.api.streams import ClientGone, chunks_of, read_body, send_answer
+from moorage.api.versions import Version
+from moorage.core.caller import Caller
+from moorage.core.errors import Malformed, NotFound, Problem, Refused, TimedOut, Unauthenticated, UnsupportedContent
+from moorage.core.ids import new_uuid
+from moorage.database.engine import retried
+from moorage.flows.rooms import Rooms
+from moorage.operations import journal
+from moorage.operations.journal import Stored
+from moorage.operations.records import State
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+PATIENCE_S = 60.0
+NOBODY_YET = Caller(user_id="")
+
+
+class Ends(Protocol):
+    """Who knows when an operation is over."""
+
+    async def of(self, operation: str, timeout_s: float) -> Mapping[str, Any] | None: ...
+
+
+class Shell:
+    """The whole of the wire."""
+
+    def __init__(
+        self, rooms: Rooms, services: list[Service], authenticate: Callable[[Mapping[str, str], str], Caller], ends: Ends,
+        sql: Executor, files: Executor, *, public_url: str | None = None,
+    ) -> None:
+        self._rooms, self._authenticate, self._ends, self._sql, self._files = rooms, authenticate, ends, sql, files
+        self._services = sorted(services, key=lambda s: -len(s.prefix))
+        self._public_url = public_url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        service = self._service(scope["path"])
+        exchange = Exchange(self, service, scope, headers, receive)
+        try:
+            answer = await exchange.answer()
+        except ClientGone:
+            return
+        extra = service.headers(exchange.request_id, exchange.version)
+        await send_answer(answer, extra, send, scope["method"] == "HEAD", self.on_files)
+
+    def _service(self, path: str) -> Service:
+        for service in self._services:
+            if path == service.prefix or path.startswith(service.prefix + "/") or service.prefix == "":
+                return service
+        return self._services[-1]
+
+    async def on_sql(self, work: Callable[[], T]) -> T:
+        """`work` on the SQL executor."""
+        return await asyncio.get_running_loop().run_in_executor(self._sql, retried, work)
+
+    async def on_files(self, work: Callable[[], T]) -> T:
+        """`work` on the file executor."""
+        return await asyncio.get_running_loop().run_in_executor(self._files, work)
+
+    def base(self, scope: Scope, headers: Mapping[str, str]) -> str:
+        """Scheme and host that links are made of."""
+        if self._public_url:
+            return self._public_url.rstrip("/")
+        host = headers.get("host") or "{}:{}".format(*(scope.get("server") or ("127.0.0.1", 80)))
+        return f"{scope.get('scheme', 'http')}://{host}"
+
+
+class Exchange:
+    """One request on its way to its answer."""
+
+    def __init__(self, shell: Shell, service: Service, scope: Scope, headers: Mapping[str, str], receive: Receive) -> None:
+        self._shell, self._service, self._scope, self._headers, self._receive = shell, service, scope, headers, receive
+        self.request_id = f"req-{new_uuid()}"
+        self.version: Version = (0, 0)
+        self._request: Request | None = None
+        self._caller = NOBODY_YET
+
+    async def answer(self) -> Answer:
+        """The answer, whatever happens; only `ClientGone` gets out."""
+        try:
+            return await self._handle()
+        except ClientGone:
+            raise
+        except Problem as problem:
+            return self._fault(problem)
+        except Exception:
+            log.exception("%s %s failed (%s)", self._scope["method"], self._scope["path"], self.request_id)
+            return self._fault(Problem())
+
+    def _fault(self, problem: Problem) -> Answer:
+        named = [f"{b.kind} {b.id}" for b in problem.blockers if self._caller.sees(b.project_id)]
+        message = problem.sentence + (f" In the way: {', '.join(named)}." if named else "")
+        return self._service.fault(problem, message, self._request, self._headers)
+
+    async def _handle(self) -> Answer:
+        shell, scope = self._shell, self._scope
+        raw = scope.get("raw_path", scope["path"].encode()).decode("latin-1").split("?")[0]
+        below = unquote(raw[len(self._service.prefix):]) or "/"
+        path, project = self._service.split(below)
+        candidates, params, missing = self._candidates(path)
+        open_route = bool(candidates) and candidates[0].open
+        if missing is not None:
+            await shell.on_sql(lambda: self._enter(open_route=False, project=project))
+            raise missing
+        stream = candidates[0].stream
+        body = b"" if stream else await read_body(self._receive, self._headers, self._service.body_limit)
+        gone = asyncio.ensure_future(_disconnected(self._receive)) if not stream else None
+
+        def ready() -> Request:
+            self._enter(open_route, project)
+            return self._ready(candidates, params, path, project, body, stream)
+
+        try:
+            if stream:
+                request = await shell.on_sql(ready)
+                return await request.route.handler(request, chunks_of(self._receive))  # type: ignore[no-any-return]
+            outcome = await shell.on_sql(lambda: (lambda request: request.route.handler(request))(ready()))
+            while isinstance(outcome, Later):
+                outcome = await self._later(outcome, gone)
+            return outcome  # type: ignore[no-any-return]
+        finally:
+            if gone is not None:
+                gone.cancel()
+
+    def _candidates(self, path: str) -> tuple[list[Route], Mapping[str, str], Problem | None]:
+        try:
+            return *self._service.table.find(self._scope["method"], path), None
+        except Problem as problem:
+            return [], {}, problem
+
+    def _enter(self, open_route: bool, project: str | None) -> None:
+        """Find out who asks, and at which version."""
+        if not open_route or self._headers.get("x-auth-token"):
+            try:
+                self._caller = self._shell._authenticate(self._headers, self.request_id)
+            except Unauthenticated:
+                if not open_route:
+                    raise
+        self.version = self._service.negotiate(self._headers)
+        if project is not None and not open_route and project != self._caller.project_id:
+            raise Malformed(reason="Malformed request url")
+
+    def _ready(self, candidates: list[Route], params: Mapping[str, str], path: str, project: str | None, body: bytes, stream: bool) -> Request:
+        value = None if stream else self._decode(body)
+        route = self._pick(candidates, value)
+        if route.body is not None and not stream:
+            route.body.check(value, self.version)
+        self._request = Request(
+            rooms=self._shell._rooms, route=route, method=self._scope["method"], url=self._shell.base(self._scope, self._headers) + self._service.prefix,
+            path=path, params=params, query=parse_qsl(self._scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=200),
+            headers=self._headers, caller=self._caller, version=self.version, request_id=self.request_id, body=value,
+            local=bool(self._scope.get("moorage.local")), project_in_url=project, sql=self._shell.on_sql, files=self._shell.on_files,
+        )
+        return self._request
+
+    def _decode(self, body: bytes) -> Any:
+        if not body:
+            return None
+        kind = self._headers.get("content-type", "application/json").split(";")[0].strip().lower()
+        if kind not in self._service.json_types:
+            raise UnsupportedContent(reason=f"The content type {kind[:100]} is not supported here.")
+        try:
+            return msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise Malformed(reason="Malformed request body") from None
+
+    def _pick(self, candidates: list[Route], value: Any) -> Route:
+        if candidates[0].action is not None:
+            if not isinstance(value, dict) or len(value) != 1:
+                raise Malformed(reason="Malformed request body")
+            name = next(iter(value))
+            candidates = [route for route in candidates if route.action == name]
+            if not candidates:
+                raise Refused(reason=f"There is no such action: {str(name)[:100]}")
+        for route in candidates:
+            if route.since <= self.version <= route.until:
+                return route
+        raise NotFound()
+
+    async def _later(self, later: Later, gone: "asyncio.Future[None] | None") -> Answer | Later:
+        """Wait, without a thread, until the operation is over, the time is over, or the client has gone."""
+        end = asyncio.ensure_future(self._shell._ends.of(later.operation, PATIENCE_S))
+        await asyncio.wait({end, gone} if gone is not None else {end}, return_when=asyncio.FIRST_COMPLETED)
+        row = end.result() if end.done() else None
+        if row is None:
+            end.cancel()
+            if later.making:
+                await self._shell.on_sql(lambda: self._shell._rooms.database.transact(lambda tx: journal.cancel(tx, later.operation)))
+            if gone is not None and gone.done():
+                raise ClientGone()
+            raise TimedOut(operation=later.operation)
+        failure = Stored.of(row)
+        if row["state"] == State.UNDONE and failure is not None:
+            raise failure
+        request = self._request
+        assert request is not None
+        return await self._shell.on_sql(lambda: later.answer(request))
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,89 @@
+"""Bodies in and out: read whole within a limit, or in chunks; sent from memory, from a file or from an iterator."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from moorage.api.request import Answer
+from moorage.core.errors import TooLarge
+
+T = TypeVar("T")
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+OnFiles = Callable[[Callable[[], Any]], Awaitable[Any]]
+
+CHUNK = 1 << 20
+
+
+class ClientGone(Exception):
+    """The client closed the connection; nobody is there to be answered."""
+
+
+async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
+    """The whole body, at most `limit` bytes of it."""
+    if int(headers.get("content-length") or 0) > limit:
+        raise TooLarge(reason=f"The request body is larger than {limit} bytes.")
+    body = bytearray()
+    async for chunk in chunks_of(receive):
+        body += chunk
+        if len(body) > limit:
+            raise TooLarge(reason=f"The request body is larger than {limit} bytes.")
+    return bytes(body)
+
+
+async def chunks_of(receive: Receive) -> AsyncIterator[bytes]:
+    """The body as it arrives. A client that leaves before its end raises `ClientGone`: never mistaken for the end."""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone()
+        if message.get("body"):
+            yield message["body"]
+        if not message.get("more_body"):
+            return
+
+
+async def send_answer(answer: Answer, extra: Mapping[str, str], send: Send, head: bool, on_files: OnFiles) -> None:
+    """Send `answer`. A body that breaks off leaves the connection broken, never cleanly ended."""
+    content = answer.content
+    if content is None and answer.file is None and answer.chunks is None:
+        content = b"" if answer.body is None else msgspec.json.encode(answer.body)
+    headers = {**extra, **{name.lower(): value for name, value in answer.headers.items()}}
+    length = len(content) if content is not None else answer.length
+    if length is not None and answer.status != 204:
+        headers["content-length"] = str(length)
+    if content or answer.file is not None or answer.chunks is not None:
+        headers.setdefault("content-type", answer.content_type)
+    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": raw})
+    if head or content is not None:
+        await send({"type": "http.response.body", "body": b"" if head else content})
+        return
+    source = _file(answer, on_files) if answer.file is not None else _iterator(answer, on_files)
+    async for chunk in source:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _file(answer: Answer, on_files: OnFiles) -> AsyncIterator[bytes]:
+    assert answer.file is not None and answer.length is not None
+    left = answer.length
+    file = await on_files(lambda: open(answer.file, "rb", buffering=0))  # type: ignore[arg-type]
+    try:
+        file.seek(answer.offset)
+        while left:
+            chunk = await on_files(lambda: file.read(min(CHUNK, left)))
+            if not chunk:
+                raise EOFError(f"{answer.file} is {left} bytes short")
+            left -= len(chunk)
+            yield chunk
+    finally:
+        file.close()
+
+
+async def _iterator(answer: Answer, on_files: OnFiles) -> AsyncIterator[bytes]:
+    assert answer.chunks is not None
+    source = answer.chunks
+    while (chunk := await on_files(lambda: next(source, b""))):
+        yield chunk

@@ -1,0 +1,1 @@
+"""What we do that takes more than one transaction: undoable steps, across rooms and drivers."""

@@ -1,0 +1,31 @@
+"""The rooms: what a process is built of, as handlers and steps see it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from moorage.database import Database
+from moorage.images.store import Store
+from moorage.volumes.backend import Backend
+
+
+@dataclass
+class Rooms:
+    """Built once, by `app`, and passed; nothing in it is global."""
+
+    database: Database
+    state: Path                       #: the state directory
+    run: Path                         #: where sockets are: short paths
+    host: str                         #: this host's name; its side effects are in the queue `host:<name>`
+    process: str = ""                 #: id of this process in the journal, for operations that a request carries out itself
+    backends: Mapping[str, Backend] = field(default_factory=dict)  #: by name; empty in a process without the host lock
+    stores: Mapping[str, Store] = field(default_factory=dict)      #: by id
+    default_store: str = ""
+    settings: Any = None              #: the tree of `moorage.config`
+    identity: Any = None              #: what tokens are made and checked with (`identity.tokens`)
+
+    @property
+    def host_queue(self) -> str:
+        """The queue of work that touches this host's daemons, volume files and devices."""
+        return f"host:{self.host}"
