@@ -1,0 +1,1 @@
+"""The command line: speaks HTTP, and to the agent of this host."""

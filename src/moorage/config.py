@@ -1,0 +1,136 @@
+"""
+The configuration: one tree of dataclasses, read from one TOML file, passed and never global.
+
+No file is needed.  Unknown keys are refused, with the nearest name that there is; every key is on `docs/configuration.md`.
+"""
+
+import dataclasses
+import difflib
+import os
+import socket
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from moorage.core.errors import Problem
+from moorage.identity.settings import IdentitySettings
+from moorage.images.settings import ImageSettings
+from moorage.volumes.settings import VolumeSettings
+
+
+class BadConfiguration(Problem):
+    """The configuration is wrong: {reason}"""
+
+    status, code = 500, "configuration.bad"
+
+
+@dataclass(frozen=True)
+class BackendSettings:
+    """One `[[backends]]` table: where volumes are kept."""
+
+    name: str = "files"      #: what volume types call it (`volume_backend_name`)
+    kind: str = "files"      #: files or memory
+    path: str = ""           #: directory that layers are named in; default: the state directory
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """One `[[stores]]` table: where images are kept."""
+
+    id: str = "files"        #: what clients call it
+    kind: str = "files"      #: files or memory
+    description: str = ""    #: shown by stores discovery
+    path: str = ""           #: directory that images are named in; default: the state directory
+    weight: int = 0          #: a store of higher weight is read from first
+    default: bool = False    #: where images go that name no store; the first store, if none says so
+
+
+@dataclass(frozen=True)
+class RightsSettings:
+    """`[rights]`: the unprivileged users that storage daemons and gates run as when Moorage is started by root."""
+
+    daemon_uid: int = 64731  #: owns volume files and runs storage daemons
+    gate_uid: int = 64732    #: runs the gates in front of them
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole configuration."""
+
+    listen: str = "127.0.0.1:8790"  #: host and port of the API
+    database: str = ""              #: SQLAlchemy URL (sqlite or postgresql); default: moorage.db in the state directory
+    public_url: str = ""            #: what links and the catalog begin with, when it is not what clients connect to
+    region: str = "RegionOne"       #: the one region of the catalog
+    host: str = field(default_factory=socket.gethostname)  #: this host's name in attachments and queues; default: its host name
+    worker_threads: int = 8         #: operations that one process carries out at once
+    gate_host: str = ""             #: address that gates for clients outside listen on; default: the host of `listen`
+    identity: IdentitySettings = field(default_factory=IdentitySettings)  #: the table `[identity]`
+    volumes: VolumeSettings = field(default_factory=VolumeSettings)       #: the table `[volumes]`
+    images: ImageSettings = field(default_factory=ImageSettings)          #: the table `[images]`
+    rights: RightsSettings = field(default_factory=RightsSettings)        #: the table `[rights]`
+    backends: tuple[BackendSettings, ...] = (BackendSettings(),)          #: the tables `[[backends]]`
+    stores: tuple[StoreSettings, ...] = (StoreSettings(),)                #: the tables `[[stores]]`
+    state: Path = Path()            #: the state directory; set by `--state`, not in the file
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.state / 'moorage.db'}"
+
+    @property
+    def base_url(self) -> str:
+        """What links begin with when a request does not say it."""
+        return (self.public_url or f"http://{self.listen}").rstrip("/")
+
+    @property
+    def default_store(self) -> str:
+        return next((s.id for s in self.stores if s.default), self.stores[0].id)
+
+
+def state_directory(given: str | None = None) -> Path:
+    """The state directory: as given, else `$MOORAGE_STATE`, else the usual place for root or for a user."""
+    chosen = given or os.environ.get("MOORAGE_STATE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return Path("/var/lib/moorage") if os.geteuid() == 0 else Path("~/.local/share/moorage").expanduser()
+
+
+def load(path: Path | None, state: Path, **overrides: Any) -> Config:
+    """The configuration in `path` (None: all defaults) for the state directory `state`; `overrides` win over the file."""
+    raw: dict[str, Any] = {}
+    if path is not None:
+        try:
+            raw = tomllib.loads(path.read_text())
+        except (OSError, tomllib.TOMLDecodeError) as problem:
+            raise BadConfiguration(reason=f"{path}: {problem}") from None
+    raw |= {key: value for key, value in overrides.items() if value is not None}
+    if "state" in raw:
+        raise BadConfiguration(reason="`state` is set by --state or $MOORAGE_STATE, not in the file.")
+    return dataclasses.replace(_read(Config, raw, ""), state=state)
+
+
+def _read(kind: Any, raw: Any, at: str) -> Any:
+    """`raw` as an instance of `kind`: a dataclass, a tuple of them, or a plain value."""
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(raw, dict):
+            raise BadConfiguration(reason=f"{at} must be a table.")
+        hints = typing.get_type_hints(kind)
+        for key in raw:
+            if key not in hints:
+                near = difflib.get_close_matches(key, hints, 1)
+                raise BadConfiguration(reason=f"there is no key {at}{key}" + (f"; did you mean {near[0]}?" if near else "."))
+        return kind(**{key: _read(hints[key], value, f"{at}{key}.") for key, value in raw.items()})
+    origin = typing.get_origin(kind)
+    if origin in (tuple, frozenset):
+        if not isinstance(raw, list):
+            raise BadConfiguration(reason=f"{at.rstrip('.')} must be a list.")
+        return origin(_read(typing.get_args(kind)[0], item, at) for item in raw)
+    if origin is types.UnionType:
+        kind = next(a for a in typing.get_args(kind) if a is not type(None))
+    if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
+        return float(raw)
+    if origin is not dict and (not isinstance(raw, kind) or (kind is int and isinstance(raw, bool))):
+        raise BadConfiguration(reason=f"{at.rstrip('.')} must be of type {kind.__name__}, not {type(raw).__name__}.")
+    return raw

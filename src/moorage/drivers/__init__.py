@@ -1,0 +1,1 @@
+"""How each backend, store, hypervisor and connector does what the rooms below ask of it."""

@@ -1,0 +1,1 @@
+"""How a host gets a block device for an attachment."""

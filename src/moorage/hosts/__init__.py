@@ -1,0 +1,1 @@
+"""What we know of hosts: who they are, whether they are alive."""

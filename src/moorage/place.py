@@ -1,0 +1,49 @@
+"""The state directory and what lies in it; where the sockets are."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Place:
+    """One Moorage on this machine. Copying a stopped state directory copies the cloud."""
+
+    state: Path
+
+    @property
+    def locks(self) -> Path:
+        """Lock and record files of running processes."""
+        return self.state / "run"
+
+    @property
+    def keys(self) -> Path:
+        return self.state / "keys"
+
+    @property
+    def clouds(self) -> Path:
+        return self.state / "clouds.yaml"
+
+    @property
+    def host_lock(self) -> Path:
+        return self.locks / "host.lock"
+
+    @property
+    def sockets(self) -> Path:
+        """Where sockets are: outside the state directory, because a socket's path may have 107 bytes at most."""
+        name = hashlib.sha256(str(self.state.resolve()).encode()).hexdigest()[:12]
+        root = Path("/run") if os.geteuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/moorage-{os.geteuid()}")
+        return root / "moorage" / name
+
+    @property
+    def agent(self) -> Path:
+        """The host agent's socket."""
+        return self.sockets / "agent"
+
+    def prepare(self) -> None:
+        """Make the directories. Storage daemons pass through them under another uid, so they may be searched, not listed."""
+        for directory in (self.state, self.state / "volumes", self.state / "images", self.sockets.parent, self.sockets):
+            directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+        for directory in (self.locks, self.keys):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
