@@ -1,0 +1,39 @@
+"""The kinds of stores that a configuration may name."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from moorage.core.errors import Problem
+from moorage.images.store import Store
+
+
+class StoreKindUnknown(Problem):
+    """There is no kind of store named {kind}; there are {kinds}."""
+
+    code = "store.kind-unknown"
+
+
+def _memory(id: str, settings: Mapping[str, Any]) -> Store:
+    from moorage.drivers.stores.memory import MemoryStore
+
+    return MemoryStore(id, room_bytes=settings.get("room_bytes"))
+
+
+def _files(id: str, settings: Mapping[str, Any]) -> Store:
+    from moorage.drivers.stores.files import FilesStore
+
+    return FilesStore(id, Path(settings["root"]), owner=settings.get("owner"))
+
+
+KINDS: Mapping[str, Callable[[str, Mapping[str, Any]], Store]] = {
+    "memory": _memory,
+    "files": _files,
+}
+
+
+def build(kind: str, id: str, settings: Mapping[str, Any]) -> Store:
+    """A store of `kind`, ready for use."""
+    if kind not in KINDS:
+        raise StoreKindUnknown(kind=kind, kinds=", ".join(KINDS))
+    return KINDS[kind](id, settings)
