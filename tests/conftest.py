@@ -1,0 +1,58 @@
+"""What all tests share: a state directory, and a database on each of the two engines."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import postgres
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # the session that outlives all workers
+        os.environ["MOORAGE_TEST_RUN"] = str(os.getpid())
+
+
+def run_directory(factory: pytest.TempPathFactory) -> Path:
+    """A directory that all workers of this run share, and no other run."""
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):
+        postgres.Server(run_directory(session.config._tmp_path_factory)).stop()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("root") and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> postgres.Server:
+    """The run's PostgreSQL; started when the first test asks for a database of it."""
+    return postgres.Server(run_directory(tmp_path_factory))
+
+
+@pytest.fixture
+def state_dir() -> Iterator[Path]:
+    """An empty state directory, gone afterwards; daemons of other users can pass through, and its name is short."""
+    path = Path(tempfile.mkdtemp(prefix="moor-", dir="/tmp"))
+    path.chmod(0o711)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, state_dir: Path, postgres_server: postgres.Server) -> Iterator[str]:
+    """The URL of an empty database, on each engine."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{state_dir}/moorage.db"
+    else:
+        with postgres_server.database() as url:
+            yield url
