@@ -10,6 +10,7 @@ import dataclasses
 import enum
 import importlib
 import inspect
+import json
 import pkgutil
 import sys
 import textwrap
@@ -160,7 +161,8 @@ def configuration() -> str:
             nested = within(cls, field.name)
             if nested:
                 listed = typing.get_origin(typing.get_type_hints(cls)[field.name]) in (tuple, list)
-                below += [(n, ".".join(filter(None, [path, field.name])) + ("[]" if listed else "")) for n in nested]
+                name = ".".join(filter(None, [path.strip("[]"), field.name]))
+                below += [(n, f"[[{name}]]" if listed else f"[{name}]") for n in nested]
             else:
                 rows.append((f"`{field.name}`", default(field), said.get(field.name, "")))
         if rows:
@@ -184,13 +186,15 @@ def default(field: "dataclasses.Field[Any]") -> str:
     """A field's default as it would stand in the file."""
     if field.default is not dataclasses.MISSING:
         value = field.default
+    elif isinstance(field.default_factory, types.FunctionType | types.BuiltinFunctionType):
+        return "(found out)"
     elif field.default_factory is not dataclasses.MISSING:
         value = field.default_factory()
     else:
         return "(needed)"
     if isinstance(value, enum.Enum | Path):
         value = str(value.value if isinstance(value, enum.Enum) else value)
-    return "(none)" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value!r}`"
+    return "(none)" if value is None else f"`{json.dumps(value, default=list)}`"
 
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -198,6 +202,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "states.md": states,
     "microversions.md": microversions,
     "routes.md": routes,
+    "configuration.md": configuration,
 }
 
 

@@ -36,6 +36,11 @@ def test_codes_say_where_they_come_from_and_mean_one_status() -> None:
     assert [code for code in statuses if not re.fullmatch(r"[a-z0-9]+([.-][a-z0-9]+)*", code)] == []
 
 
+@pytest.mark.parametrize("page", ["states.md", "configuration.md", "microversions.md", "routes.md", "errors.md"])
+def test_everything_on_a_page_has_a_meaning(page: str) -> None:
+    assert [line for line in (DOCS / page).read_text().splitlines() if re.fullmatch(r"\|.*\|\s*\|", line)] == []
+
+
 @pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted(DOCS.rglob("*.md")), ids=lambda path: path.name)
 def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())

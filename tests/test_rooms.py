@@ -17,6 +17,7 @@ CONTRACTS = "volumes.backend images.store compute.hypervisor compute.connector"
 RULE = {
     # room                      may import
     "core":                     "",
+    "place":                    "",
     "database":                 "core",
     "operations":               "core database",
     **dict.fromkeys(DOMAINS.split(), "core database operations"),
