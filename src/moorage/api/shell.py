@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, unquote
 
@@ -19,7 +20,7 @@ from moorage.api.routes import Route
 from moorage.api.service import Service
 from moorage.api.streams import ClientGone, chunks_of, read_body, send_answer
 from moorage.api.versions import Version
-from moorage.core.caller import Caller
+from moorage.core.caller import NOBODY, Caller
 from moorage.core.errors import Malformed, NotFound, Problem, Refused, TimedOut, Unauthenticated, UnsupportedContent
 from moorage.core.ids import new_uuid
 from moorage.database.engine import retried
@@ -100,6 +101,7 @@ class Exchange:
         self.version: Version = (0, 0)
         self._request: Request | None = None
         self._caller = NOBODY_YET
+        self._local = "peer_uid" in scope.get("state", {})  # set by `server` for connections that it has admitted
 
     async def answer(self) -> Answer:
         """The answer, whatever happens; only `ClientGone` gets out."""
@@ -155,15 +157,17 @@ class Exchange:
             return [], {}, problem
 
     def _enter(self, open_route: bool, project: str | None) -> None:
-        """Find out who asks, and at which version."""
-        if not open_route or self._headers.get("x-auth-token"):
+        """Find out who asks, and at which version. Root on this host, over the agent's socket, needs no token."""
+        if self._local and not self._headers.get("x-auth-token"):
+            self._caller = replace(NOBODY, request_id=self.request_id)
+        elif not open_route or self._headers.get("x-auth-token"):
             try:
                 self._caller = self._shell._authenticate(self._headers, self.request_id)
             except Unauthenticated:
                 if not open_route:
                     raise
         self.version = self._service.negotiate(self._headers)
-        if project is not None and not open_route and project != self._caller.project_id:
+        if project is not None and not open_route and project != self._caller.project_id and self._caller.user_id != NOBODY.user_id:
             raise Malformed(reason="Malformed request url")
 
     def _ready(self, candidates: list[Route], params: Mapping[str, str], path: str, project: str | None, body: bytes, stream: bool) -> Request:
@@ -175,7 +179,7 @@ class Exchange:
             rooms=self._shell._rooms, route=route, method=self._scope["method"], url=self._shell.base(self._scope, self._headers) + self._service.prefix,
             path=path, params=params, query=parse_qsl(self._scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=200),
             headers=self._headers, caller=self._caller, version=self.version, request_id=self.request_id, body=value,
-            local=bool(self._scope.get("moorage.local")), project_in_url=project, sql=self._shell.on_sql, files=self._shell.on_files,
+            local=self._local, project_in_url=project, sql=self._shell.on_sql, files=self._shell.on_files,
         )
         return self._request
 

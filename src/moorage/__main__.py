@@ -1,0 +1,82 @@
+"""The `moorage` command: starts and stops processes here; everything else is `cli`, which speaks HTTP."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from moorage import __version__
+from moorage.core.errors import Problem
+
+
+@click.group()
+@click.version_option(__version__, prog_name="moorage")
+def cli() -> None:
+    """Block volumes, images and attachments behind the OpenStack APIs."""
+
+
+def _options(command: Any) -> Any:
+    for option in (
+        click.option("--state", help="State directory; default: $MOORAGE_STATE, /var/lib/moorage as root, ~/.local/share/moorage otherwise."),
+        click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file (TOML); none is needed."),
+        click.option("--listen", help="HOST:PORT of the API; default 127.0.0.1:8790."),
+        click.option("--database", help="Database URL; default: SQLite in the state directory."),
+        click.option("-v", "--verbose", is_flag=True, help="Say more."),
+    ):
+        command = option(command)
+    return command
+
+
+def _serve(role: str, state: str | None, config_file: Path | None, listen: str | None, database: str | None, verbose: bool) -> None:
+    from moorage import config, greeting
+    from moorage.app import build
+    from moorage.server import Server
+
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    app = build(config.load(config_file, config.state_directory(state), listen=listen, database=database), role)
+    Server(app, ready=lambda: greeting.show(app)).run()
+
+
+def _role(name: str, help: str) -> None:
+    @cli.command(name, help=help)
+    @_options
+    def command(**options: Any) -> None:
+        _serve(name, **options)
+
+
+_role("up", "Run everything in one process, and print how to talk to it.")
+_role("api", "Run one more API process on the same database.")
+_role("worker", "Run one more process that carries out operations.")
+_role("host", "Look after this host's volumes and devices; run the host agent.")
+
+
+@cli.command()
+@click.option("--state", help="State directory of what is to be stopped.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path))
+def down(state: str | None, config_file: Path | None) -> None:
+    """Stop everything of this state directory: control plane, devices, gates and storage daemons."""
+    from moorage import config
+    from moorage.stopping import stop_all
+
+    for line in stop_all(config.load(config_file, config.state_directory(state))):
+        click.echo(line)
+
+
+def main() -> None:
+    """Run the command; a problem is one line on standard error and exit status 1."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as problem:
+        problem.show()
+        sys.exit(problem.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except Problem as problem:
+        click.echo(f"moorage: {problem.sentence}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
