@@ -1,0 +1,1 @@
+"""Measures OpenStack clouds that clouds.yaml names, with the same program, in one run."""
