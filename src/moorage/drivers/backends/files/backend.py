@@ -1,0 +1,232 @@
+"""
+The files backend: layers are files, each volume in use has a daemon, each client outside has a gate.
+
+All of it can be found again from the record files: a new process goes on where the last one was killed, whatever the
+line.  Nothing here decides that a client may be resumed; `survey` says what can be known, and the rows decide.
+"""
+
+import os
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+from moorage.core.errors import Problem, Refused
+from moorage.drivers.backends.files import qmp
+from moorage.drivers.backends.files.daemon import Daemons
+from moorage.drivers.backends.files.export import Exports, identifier
+from moorage.drivers.backends.files.gate import Gates, TlsDoor, standing
+from moorage.drivers.backends.files.layers import PART, Layers
+from moorage.drivers.backends.files.problems import LayerInUse, ServedOtherwise, ServerDied
+from moorage.drivers.backends.files.records import Entry, Records, Server
+from moorage.drivers.backends.files.rights import Rights, private_directory
+from moorage.drivers.backends.files.sockets import Sockets
+from moorage.drivers.processes import Helpers
+from moorage.volumes.backend import (
+    Backend,
+    BackendUnsure,
+    Cache,
+    Connection,
+    Door,
+    Export,
+    Layer,
+    Served,
+    Space,
+    Traits,
+)
+
+
+class Turn:
+    """The verbs of one volume, one after the other; `survey` waits for its turn like everybody."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+class FilesBackend(Backend):
+    """Keeps volumes below `root` and talks to their daemons through sockets in `run_dir`."""
+
+    traits = Traits(multiattach=True, doors=frozenset(Door), overlays=frozenset({"raw", "qcow2", "iso"}))
+
+    def __init__(
+        self,
+        root: Path,
+        run_dir: Path,
+        rights: Rights | None = None,
+        *,
+        lock: int | None = None,
+        tls: TlsDoor | None = None,
+    ) -> None:
+        self._rights = rights or Rights.of()
+        self._root = root
+        self._layers = Layers(root, self._rights, Helpers(lock))
+        self._records = Records(_record_directory(root), root)
+        self._sockets = Sockets(run_dir, self._rights.door_gid)
+        self._sockets.prepare()
+        self._daemons = Daemons(self._layers, self._records, self._sockets, self._rights)
+        self._exports = Exports(self._daemons, self._sockets)
+        self._gates = Gates(self._records, self._sockets, self._rights, tls or TlsDoor())
+        self._guard = threading.Lock()
+        self._turns: WeakValueDictionary[str, Turn] = WeakValueDictionary()
+
+    def _turn(self, volume: str) -> "Turn":
+        with self._guard:
+            return self._turns.setdefault(volume, Turn())
+
+    def create(self, layer: Layer) -> None:
+        self._layers.create(layer)
+
+    def delete(self, name: str) -> None:
+        self._refuse_served(name)
+        self._layers.delete(name)
+
+    def extend(self, layer: Layer, size: int) -> None:
+        self._refuse_served(layer.name)
+        self._layers.extend(layer, size)
+
+    def layers(self) -> frozenset[str]:
+        return self._layers.names()
+
+    def _refuse_served(self, name: str) -> None:
+        for volume in self._records.volumes():
+            server = self._records.load(volume)
+            if server is not None and name in server.layers and self._records.alive(server):
+                raise LayerInUse(layer=name, volume=volume)
+
+    def publish(self, export: Export, head: Layer, cache: Cache) -> Connection:
+        for word in (export.attachment, export.volume, export.name):
+            if not PART.fullmatch(word):
+                raise Refused(reason=f"{word!r} cannot be part of an export.")
+        with self._turn(export.volume):
+            server = self._serving(export.volume, head, cache)
+            try:
+                return self._open(server, export)
+            except Exception:
+                if self._records.alive(server):
+                    with suppress(Problem):  # the caller hears of the first one, and withdraws
+                        self._close(server, export.attachment)
+                raise
+
+    def _serving(self, volume: str, head: Layer, cache: Cache) -> Server:
+        server = self._records.load(volume)
+        if server is not None and not self._records.alive(server):
+            if server.entries:
+                raise ServerDied(volume=volume)
+            self._daemons.forget(server)
+            server = None
+        if server is None:
+            self._layers.check(head)
+            server = self._daemons.start(volume, head, cache)
+        elif server.head != head.name:
+            raise ServedOtherwise(volume=volume, what=f"the head {server.head}")
+        elif server.cache is not cache:
+            raise ServedOtherwise(volume=volume, what=f"the cache mode {server.cache.value!r}")
+        try:
+            self._daemons.load(server, head)
+        except Exception:
+            if not server.entries:
+                self._daemons.stop(server)
+            raise
+        return server
+
+    def _open(self, server: Server, export: Export) -> Connection:
+        wanted = Entry(export.attachment, export.name, export.read_only, export.door)
+        entry = server.entries.get(export.attachment)
+        if entry is not None and not entry.same(wanted):
+            self._shut(server, entry)
+            entry = None
+        if entry is None:
+            server.entries[export.attachment] = entry = wanted
+            self._records.save(server)
+        self._exports.open(server, entry)
+        return self._gates.open(server, export)
+
+    def withdraw(self, volume: str, attachment: str) -> None:
+        with self._turn(volume):
+            server = self._records.load(volume)
+            if server is None:
+                return
+            if self._records.alive(server):
+                self._close(server, attachment)
+            else:
+                self._bury(server, attachment)
+
+    def _close(self, server: Server, attachment: str) -> None:
+        entry = server.entries.get(attachment)
+        if entry is not None:
+            try:
+                self._shut(server, entry)
+            except BackendUnsure:
+                if self._records.alive(server) or not self._records.lossless(server):
+                    raise
+                self._bury(server, attachment)  # the fence holds, and nothing is lost
+                return
+        if not server.entries:
+            self._daemons.stop(server)
+
+    def _shut(self, server: Server, entry: Entry) -> None:
+        self._exports.close(server, identifier(entry.name))
+        self._gates.shut(entry)
+        if not entry.read_only and server.cache is Cache.BACK:
+            self._exports.flush(server)
+        del server.entries[entry.attachment]
+        self._records.save(server)
+
+    def _bury(self, server: Server, attachment: str) -> None:
+        entry = server.entries.pop(attachment, None)
+        if entry is not None:
+            self._gates.shut(entry)
+            if not entry.read_only:
+                self._layers.sync(server.head)
+            self._records.save(server)
+        if not server.entries:
+            self._daemons.forget(server)
+
+    def survey(self) -> Mapping[str, Served]:
+        found = {}
+        for volume in self._records.volumes():
+            with self._turn(volume):
+                server = self._records.load(volume)
+                if server is not None:
+                    found[volume] = self._look(server)
+        return found
+
+    def _look(self, server: Server) -> Served:
+        alive = self._records.alive(server)
+        usable = list(server.entries.values())
+        if alive:
+            try:
+                opened = self._exports.opened(server)
+                usable = [entry for entry in usable if identifier(entry.name) in opened and standing(entry)]
+            except (qmp.Silent, qmp.Gone):
+                alive = self._records.alive(server)
+        if not alive:
+            for entry in server.entries.values():
+                with suppress(Problem):
+                    self._gates.shut(entry)
+        exports = frozenset(entry.attachment for entry in usable)
+        return Served(alive=alive, exports=exports, head=server.head, lossless=self._records.lossless(server))
+
+    def clear(self, volume: str) -> None:
+        with self._turn(volume):
+            server = self._records.load(volume)
+            if server is not None:
+                for entry in server.entries.values():
+                    self._gates.shut(entry)
+                self._daemons.stop(server)
+
+    def space(self) -> Space:
+        found = os.statvfs(self._root)
+        return Space(total=found.f_blocks * found.f_frsize, free=found.f_bavail * found.f_frsize)
+
+
+def _record_directory(root: Path) -> Path:
+    private_directory(root / "run", 0o700)
+    return root / "run" / "daemons"

@@ -1,0 +1,106 @@
+"""
+The life of one volume's storage daemon: start it, talk to it, end it.
+
+It listens on two sockets that we bound for it and that only we can open.  It knows nothing by itself: its node and its
+exports are given to it over QMP.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from moorage.drivers import processes
+from moorage.drivers.backends.files import qmp
+from moorage.drivers.backends.files.layers import Layers, lineage, missing
+from moorage.drivers.backends.files.problems import ServerRefused
+from moorage.drivers.backends.files.records import Records, Server
+from moorage.drivers.backends.files.rights import Rights
+from moorage.drivers.backends.files.sockets import Sockets
+from moorage.volumes.backend import BackendUnsure, Cache, Layer
+
+NODE = "head"
+QUIT_PATIENCE_S = 30.0
+KILL_PATIENCE_S = 10.0
+
+
+class Daemons:
+    """Starts and ends daemons, and is the only one who talks to them."""
+
+    def __init__(self, layers: Layers, records: Records, sockets: Sockets, rights: Rights) -> None:
+        self._layers = layers
+        self._records = records
+        self._sockets = sockets
+        self._rights = rights
+
+    def start(self, volume: str, head: Layer, cache: Cache) -> Server:
+        """Leave a daemon running for `volume`, with no node yet; its record is durable before it begins."""
+        control, data = self._sockets.monitor(volume), self._sockets.exports(volume)
+        with self._sockets.listen(control) as controls, self._sockets.listen(data) as serves:
+            argv = (
+                "qemu-storage-daemon",
+                "--chardev", f"socket,id=control,fd={controls.fileno()},server=on,wait=off",
+                "--monitor", "chardev=control,mode=control",
+                "--nbd-server", f"addr.type=fd,addr.str={serves.fileno()},max-connections=0",
+            )  # fmt: skip
+            try:
+                daemon = processes.start(
+                    argv, account=self._rights.daemon, inherit=(controls.fileno(), serves.fileno())
+                )
+            except processes.ProgramMissing as problem:
+                raise missing(problem) from problem
+        names = tuple(layer.name for layer in lineage(head))
+        server = Server(volume, daemon.identity, self._records.home, head.name, head.format, cache, names)
+        try:
+            self._records.save(server, durable=True)
+            daemon.go()
+            with self.talk(server, "start"):
+                daemon.release()
+        except BaseException as error:
+            said = daemon.abandon()
+            self.forget(server)
+            if isinstance(error, BackendUnsure):
+                raise ServerRefused(volume=volume, verb="start", why=said or "it is silent") from error
+            raise
+        return server
+
+    def load(self, server: Server, head: Layer) -> None:
+        """Leave the daemon with the node of `head` on its parents."""
+        with self.talk(server, "open") as monitor:
+            nodes = monitor.ask("query-named-block-nodes", flat=True)
+            if not any(node["node-name"] == NODE for node in nodes):
+                monitor.ask("blockdev-add", node_name=NODE, **self._layers.chain(head))
+
+    @contextmanager
+    def talk(self, server: Server, verb: str) -> Iterator[qmp.Monitor]:
+        """A conversation. A daemon that is silent or hangs up is killed, and `BackendUnsure` says so."""
+        try:
+            with qmp.Monitor(self._sockets.monitor(server.volume)) as monitor:
+                yield monitor
+        except (qmp.Silent, qmp.Gone) as error:
+            self.kill(server, verb)
+            raise BackendUnsure(backend="files", verb=verb) from error
+        except qmp.Refusal as error:
+            raise ServerRefused(volume=server.volume, verb=verb, why=str(error)) from error
+
+    def kill(self, server: Server, verb: str) -> None:
+        """Leave no process; a kernel that does not let it go is answered with `BackendUnsure`."""
+        if self._records.alive(server) and not server.process.end(KILL_PATIENCE_S):
+            raise BackendUnsure(backend="files", verb=verb)
+
+    def stop(self, server: Server) -> None:
+        """End a daemon in good order, or else by force, and forget it."""
+        if self._records.alive(server):
+            try:
+                with qmp.Monitor(self._sockets.monitor(server.volume)) as monitor:
+                    monitor.ask("quit")
+                server.process.wait(QUIT_PATIENCE_S)
+            except (qmp.Silent, qmp.Gone, qmp.Refusal):
+                pass
+            self.kill(server, "stop")
+        self.forget(server)
+
+    def forget(self, server: Server) -> None:
+        """Remove what a daemon that has ended left."""
+        if server.home == self._records.home:
+            self._sockets.monitor(server.volume).unlink(missing_ok=True)
+            self._sockets.exports(server.volume).unlink(missing_ok=True)
+        self._records.remove(server.volume)

@@ -1,0 +1,93 @@
+"""
+Exports of a daemon: opened for one attachment, closed for good, flushed behind it.
+
+Closing waits for the daemon's word that the export is deleted: it gives it once no request of it is under way any more.
+That is the fence.  A clean disconnect of an NBD client flushes nothing, so we do it, through a short export of our own.
+"""
+
+import errno
+import time
+
+from moorage.core.ids import new_secret
+from moorage.drivers.backends.files import nbd, qmp
+from moorage.drivers.backends.files.daemon import NODE, Daemons
+from moorage.drivers.backends.files.problems import NotDurable
+from moorage.drivers.backends.files.records import Entry, Server
+from moorage.drivers.backends.files.sockets import Sockets
+from moorage.volumes.backend import BackendFull, BackendUnsure, Cache
+
+CLOSE_PATIENCE_S = 60.0
+FLUSH_PATIENCE_S = 300.0
+PING_S = 2.0
+FLUSH = "flush"  #: what the daemon calls the export of our own
+
+
+class Exports:
+    """What daemons serve."""
+
+    def __init__(self, daemons: Daemons, sockets: Sockets) -> None:
+        self._daemons = daemons
+        self._sockets = sockets
+
+    def open(self, server: Server, entry: Entry) -> None:
+        """Leave the export of `entry` open."""
+        with self._daemons.talk(server, "publish") as monitor:
+            if identifier(entry.name) not in _known(monitor):
+                _add(monitor, server, identifier(entry.name), entry.name, writable=not entry.read_only)
+
+    def opened(self, server: Server) -> frozenset[str]:
+        """The identifiers of all exports that clients can use now."""
+        with qmp.Monitor(self._sockets.monitor(server.volume)) as monitor:
+            return _known(monitor)
+
+    def close(self, server: Server, identifier: str) -> None:
+        """Leave no export of that identifier. When this returns, no write through it lands any more."""
+        with self._daemons.talk(server, "withdraw") as monitor:
+            found = _present(monitor)
+            if identifier not in found:
+                return
+            if not found[identifier]:
+                monitor.ask("block-export-del", id=identifier, mode="hard")
+            deadline = time.monotonic() + CLOSE_PATIENCE_S
+            while not monitor.wait("BLOCK_EXPORT_DELETED", PING_S, id=identifier):
+                if identifier not in _present(monitor):
+                    return
+                if time.monotonic() > deadline:
+                    raise qmp.Silent
+
+    def flush(self, server: Server) -> None:
+        """Leave every write that the daemon has acknowledged durable."""
+        name = new_secret()
+        self.close(server, FLUSH)  # of somebody who was killed here
+        with self._daemons.talk(server, "flush") as monitor:
+            _add(monitor, server, FLUSH, name, writable=True)
+        try:
+            with nbd.Client(self._sockets.exports(server.volume), name, FLUSH_PATIENCE_S) as client:
+                client.request(nbd.FLUSH)
+        except nbd.Failed as error:
+            if error.args[0] in (errno.ENOSPC, errno.EDQUOT):
+                raise BackendFull(backend="files", needed=0) from error
+            raise NotDurable(volume=server.volume, why=f"error {error}") from error
+        except nbd.Broken as error:
+            raise BackendUnsure(backend="files", verb="flush") from error
+        finally:
+            self.close(server, FLUSH)
+
+
+def identifier(name: str) -> str:
+    """What the daemon calls the export `name` among its own."""
+    return f"e{name}"
+
+
+def _add(monitor: qmp.Monitor, server: Server, identifier: str, name: str, *, writable: bool) -> None:
+    through = writable and server.cache is Cache.THROUGH
+    options = {"writable": writable, "writethrough": through}
+    monitor.ask("block-export-add", type="nbd", id=identifier, node_name=NODE, name=name, **options)
+
+
+def _present(monitor: qmp.Monitor) -> dict[str, bool]:
+    return {row["id"]: row["shutting-down"] for row in monitor.ask("query-block-exports")}
+
+
+def _known(monitor: qmp.Monitor) -> frozenset[str]:
+    return frozenset(name for name, closing in _present(monitor).items() if not closing)

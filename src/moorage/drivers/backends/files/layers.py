@@ -1,0 +1,211 @@
+"""
+Layers as files below one directory: made whole or not at all, never overwritten, never probed.
+
+A layer is made under a name that ends in `.new`; once it is durable, it gets its own by a link, which fails if there is
+one already.  Its parent's name is written into it relative to its own directory, so that a copied state directory uses
+its own files.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from moorage.core.errors import Refused
+from moorage.drivers.backends.files import headers
+from moorage.drivers.backends.files.problems import LayerDiffers, LayerMissing
+from moorage.drivers.backends.files.rights import Rights, check_reach, give, private_directory
+from moorage.drivers.processes import Helpers, ProgramFailed, ProgramMissing
+from moorage.volumes.backend import BackendFull, BackendMissing, Format, Layer
+
+FAMILY = "volumes"
+PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+UNFINISHED = ".new"
+TIME_LIMIT_S = 60
+MEMORY_LIMIT_BYTES = 1 << 30
+
+
+class Layers:
+    """The files of one backend."""
+
+    def __init__(self, root: Path, rights: Rights, helpers: Helpers) -> None:
+        self.root = root
+        self._rights = rights
+        self._helpers = helpers
+        private_directory(root / FAMILY, 0o711)
+
+    def path(self, name: str) -> Path:
+        """Where `name` is, be it ours or a parent that somebody else keeps."""
+        parts = name.split("/")
+        if len(parts) < 2 or not all(PART.fullmatch(part) for part in parts):
+            raise Refused(reason=f"{name!r} is not the name of a layer.")
+        return self.root.joinpath(*parts)
+
+    def _own(self, name: str) -> Path:
+        path = self.path(name)
+        if name.count("/") != 2 or not name.startswith(FAMILY + "/"):
+            raise Refused(reason=f"{name!r} is not a layer of a volume.")
+        return path
+
+    def create(self, layer: Layer) -> None:
+        """Leave `layer` whole under its name, or nothing under it."""
+        path = self._own(layer.name)
+        if path.exists():
+            self.check(layer)
+            return
+        if layer.parent is not None:
+            self.check(layer.parent)
+        private_directory(path.parent, 0o711)
+        unfinished = path.with_name(path.name + UNFINISHED)
+        with _room(layer.size):
+            unfinished.unlink(missing_ok=True)
+            self._fill(layer, unfinished)
+            _sync(unfinished)
+            os.link(unfinished, path)
+            unfinished.unlink()
+            _sync(path.parent)
+            _sync(path.parent.parent)
+
+    def _fill(self, layer: Layer, path: Path) -> None:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        try:
+            give(descriptor, self._rights.daemon)
+            if layer.format is Format.RAW:
+                if layer.parent is not None:
+                    raise Refused(reason="A raw layer cannot lie on another.")
+                os.ftruncate(descriptor, layer.size)
+        finally:
+            os.close(descriptor)
+        if layer.format is Format.QCOW2:
+            parent = () if layer.parent is None else ("-u", "-b", self._backing(layer), "-F", layer.parent.format.value)
+            self._image("create", "-q", "-f", "qcow2", *parent, str(path), str(layer.size), room=layer.size)
+
+    def _backing(self, layer: Layer) -> str | None:
+        if layer.parent is None:
+            return None
+        return os.path.relpath(self.path(layer.parent.name), self.path(layer.name).parent)
+
+    def _image(self, *words: str, room: int) -> None:
+        try:
+            self._helpers.run(
+                ["qemu-img", *words],
+                time_limit_s=TIME_LIMIT_S,
+                memory_limit_bytes=MEMORY_LIMIT_BYTES,
+                account=self._rights.daemon,
+            )
+        except ProgramMissing as problem:
+            raise missing(problem) from problem
+        except ProgramFailed as problem:
+            if os.strerror(errno.ENOSPC) in problem.sentence or os.strerror(errno.EDQUOT) in problem.sentence:
+                raise BackendFull(backend="files", needed=room) from problem
+            raise
+
+    def check(self, layer: Layer) -> None:
+        """Raise unless the files of `layer` and all below are what the row says and within the daemon's reach."""
+        path = self.path(layer.name)
+        try:
+            with path.open("rb") as file:
+                length = os.fstat(file.fileno()).st_size
+                start = file.read(headers.READ_BYTES) if layer.format is Format.QCOW2 else b""
+            if self._rights.separate:
+                check_reach(path, self._rights.daemon, write=False)
+        except FileNotFoundError:
+            raise LayerMissing(layer=layer.name) from None
+        why = self._difference(layer, length, start)
+        if why is not None:
+            raise LayerDiffers(layer=layer.name, why=why)
+        if layer.parent is not None:
+            self.check(layer.parent)
+
+    def _difference(self, layer: Layer, length: int, start: bytes) -> str | None:
+        if layer.format is Format.RAW:
+            if layer.parent is not None:
+                return "a raw file has no parent"
+            return None if length >= layer.size else f"it has {length} bytes, not {layer.size}"
+        try:
+            header = headers.parse(start)
+        except headers.BadHeader as error:
+            return str(error)
+        expected = (None, None) if layer.parent is None else (self._backing(layer), layer.parent.format.value)
+        if (header.backing, header.backing_format) != expected:
+            return "it lies on another parent"
+        return None if header.size >= layer.size else f"it shows {header.size} bytes, not {layer.size}"
+
+    def extend(self, layer: Layer, size: int) -> None:
+        """Make it longer, never shorter; zeroes show in the new part even where the parent has bytes."""
+        path = self._own(layer.name)
+        self.check(layer)
+        if layer.format is Format.QCOW2:
+            if headers.parse(_beginning(path)).size < size:
+                self._image("resize", "-q", "json:" + json.dumps(self.chain(layer)), str(size), room=size)
+                _sync(path)
+            return
+        with _room(size):
+            if path.stat().st_size < size:
+                os.truncate(path, size)
+            _sync(path)
+
+    def delete(self, name: str) -> None:
+        """Leave no file under `name`; the directory of the volume goes with its last one."""
+        path = self._own(name)
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            _sync(path.parent)
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+            _sync(path.parent.parent)
+
+    def names(self) -> frozenset[str]:
+        """All files, unfinished ones too."""
+        return frozenset(str(path.relative_to(self.root)) for path in (self.root / FAMILY).glob("*/*"))
+
+    def sync(self, name: str) -> None:
+        """Make what the kernel has of it durable."""
+        _sync(self.path(name))
+
+    def chain(self, layer: Layer, *, read_only: bool = False) -> dict[str, Any]:
+        """The block node of `layer` on its parents, everything named: format, file, what lies below."""
+        file = {"driver": "file", "filename": str(self.path(layer.name)), "discard": "unmap"}
+        node: dict[str, Any] = {"driver": layer.format.value, "read-only": read_only, "discard": "unmap", "file": file}
+        if layer.format is Format.QCOW2:
+            node["backing"] = None if layer.parent is None else self.chain(layer.parent, read_only=True)
+        return node
+
+
+def lineage(layer: Layer | None) -> Iterator[Layer]:
+    """`layer`, its parent, and so on to the bottom."""
+    while layer is not None:
+        yield layer
+        layer = layer.parent
+
+
+def missing(problem: ProgramMissing) -> BackendMissing:
+    """The contract's words for a program that is not there."""
+    return BackendMissing(backend="files", missing=problem.facts["program"], remedy=problem.facts["remedy"])
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(headers.READ_BYTES)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _room(needed: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise BackendFull(backend="files", needed=needed) from error
+        raise

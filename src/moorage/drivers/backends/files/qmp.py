@@ -1,0 +1,109 @@
+"""
+A conversation with a storage daemon: JSON lines over its private socket, one connection for one action.
+
+A daemon that says nothing for some seconds counts as silent, one that nobody can connect to as gone.
+"""
+
+import json
+import socket
+import time
+from pathlib import Path
+from typing import Any, Self
+
+PATIENCE_S = 5.0
+ANSWER_LIMIT_BYTES = 16 << 20
+
+
+class Silent(Exception):
+    """The daemon does not answer."""
+
+
+class Gone(Exception):
+    """Nobody listens, or the daemon hung up."""
+
+
+class Refusal(Exception):
+    """The daemon says no; its words are the message."""
+
+
+class Monitor:
+    """An open conversation. Closes with its `with` block."""
+
+    def __init__(self, path: Path, patience_s: float = PATIENCE_S) -> None:
+        self._patience_s = patience_s
+        self._pending = b""
+        self._events: list[dict[str, Any]] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            self._connect(path)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _connect(self, path: Path) -> None:
+        self._socket.settimeout(self._patience_s)
+        try:
+            self._socket.connect(str(path))
+        except (TimeoutError, BlockingIOError) as error:  # the latter where its queue is full
+            raise Silent from error
+        except (ConnectionError, FileNotFoundError) as error:
+            raise Gone from error
+        self._receive(time.monotonic() + self._patience_s)
+        self.ask("qmp_capabilities")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def ask(self, command: str, **arguments: Any) -> Any:
+        """What the daemon returns for `command`; underscores in names stand for hyphens, in commands they stay."""
+        words = {name.replace("_", "-"): value for name, value in arguments.items()}
+        self._send({"execute": command, "arguments": words})
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            message = self._receive(deadline)
+            if "return" in message:
+                return message["return"]
+            if "error" in message:
+                raise Refusal(message["error"]["desc"])
+            self._events.append(message)
+
+    def wait(self, event: str, patience_s: float, **data: Any) -> bool:
+        """Whether `event` with at least `data` has come, waiting for it at most `patience_s`."""
+        deadline = time.monotonic() + patience_s
+        while True:
+            for message in self._events:
+                if message.get("event") == event and data.items() <= message.get("data", {}).items():
+                    self._events.remove(message)
+                    return True
+            try:
+                self._events.append(self._receive(deadline))
+            except Silent:
+                return False
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._socket.settimeout(self._patience_s)
+        try:
+            self._socket.sendall(json.dumps(message).encode() + b"\n")
+        except TimeoutError as error:
+            raise Silent from error
+        except ConnectionError as error:
+            raise Gone from error
+
+    def _receive(self, deadline: float) -> dict[str, Any]:
+        while b"\n" not in self._pending:
+            self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+            try:
+                chunk = self._socket.recv(65536)
+            except TimeoutError as error:
+                raise Silent from error
+            except ConnectionError as error:
+                raise Gone from error
+            if not chunk or len(self._pending) > ANSWER_LIMIT_BYTES:
+                raise Gone
+            self._pending += chunk
+        line, _, self._pending = self._pending.partition(b"\n")
+        message: dict[str, Any] = json.loads(line)
+        return message

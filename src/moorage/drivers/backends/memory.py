@@ -1,0 +1,69 @@
+"""The smallest backend: layers and exports are entries in dictionaries, bytes there are none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from moorage.core.errors import Conflict
+from moorage.volumes.backend import Backend, Cache, Connection, Export, Layer, Served, Space, Traits
+
+SPACE_BYTES = 1 << 50
+
+
+@dataclass
+class Server:
+    """What serves one volume."""
+
+    head: str
+    exports: dict[str, Export] = field(default_factory=dict)
+
+
+class MemoryBackend(Backend):
+    """Keeps everything in this process; nothing can be read or written through it."""
+
+    traits = Traits(multiattach=True, extend_attached=True, overlays=frozenset({"raw", "qcow2", "iso"}))
+
+    def __init__(self) -> None:
+        self._layers: dict[str, Layer] = {}
+        self._servers: dict[str, Server] = {}
+
+    def create(self, layer: Layer) -> None:
+        if self._layers.setdefault(layer.name, layer) != layer:
+            raise Conflict(reason=f"There is another layer {layer.name}.")
+
+    def delete(self, name: str) -> None:
+        served = any(server.head == name for server in self._servers.values())
+        if served or any(layer.parent and layer.parent.name == name for layer in self._layers.values()):
+            raise Conflict(reason=f"The layer {name} is in use.")
+        self._layers.pop(name, None)
+
+    def extend(self, layer: Layer, size: int) -> None:
+        known = self._layers[layer.name]
+        self._layers[layer.name] = replace(known, size=max(known.size, size))
+
+    def layers(self) -> frozenset[str]:
+        return frozenset(self._layers)
+
+    def publish(self, export: Export, head: Layer, cache: Cache) -> Connection:
+        server = self._servers.setdefault(export.volume, Server(head.name))
+        if server.head != head.name:
+            raise Conflict(reason=f"The volume {export.volume} is served from {server.head}.")
+        server.exports[export.attachment] = export
+        return Connection(uri=f"memory://{export.name}")
+
+    def withdraw(self, volume: str, attachment: str) -> None:
+        if server := self._servers.get(volume):
+            server.exports.pop(attachment, None)
+            if not server.exports:
+                self.clear(volume)
+
+    def survey(self) -> Mapping[str, Served]:
+        return {
+            volume: Served(alive=True, exports=frozenset(server.exports), head=server.head, lossless=True)
+            for volume, server in self._servers.copy().items()
+        }
+
+    def clear(self, volume: str) -> None:
+        self._servers.pop(volume, None)
+
+    def space(self) -> Space:
+        return Space(SPACE_BYTES, SPACE_BYTES - sum(layer.size for layer in self._layers.copy().values()))

@@ -1,0 +1,301 @@
+"""
+The two ways to run a program: helpers that end soon, and daemons that outlive us.
+
+A *helper* works under limits of time, memory and output, and inherits the descriptor of the host lock, so that the lock
+is not free before the helper has ended.  A *daemon* lives in a session of its own, never has the lock, and begins only
+after its caller has written down who it is: until `go` it waits, and if its caller dies first, it never begins.
+
+A process is known by its pid, its start time and the boot; a signal goes only to a process that matches all three.
+"""
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from moorage.core.errors import Problem, Unavailable
+
+OUTPUT_LIMIT_BYTES = 1 << 20
+COMPLAINT_LIMIT_BYTES = 4096
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+
+# fmt: off
+REMEDIES = {
+    # program                package on Debian
+    "qemu-img":              "apt install qemu-utils",
+    "qemu-storage-daemon":   "apt install qemu-system-common",
+    "nbdkit":                "apt install nbdkit",
+}
+# fmt: on
+
+# The shell sets limits without a race and without `preexec_fn`, which is unsafe where there are threads.
+HELPER = 'ulimit -c 0; ulimit -v "$1"; ulimit -t "$2"; shift 2; exec "$@"'
+DAEMON = 'read go || exit 1; ulimit -c 0; exec "$@" </dev/null'
+LISTENER = (
+    "read go || exit 1; ulimit -c 0; exec 3<&1 >/dev/null </dev/null; "
+    'LISTEN_FDS=1; LISTEN_PID=$$; export LISTEN_FDS LISTEN_PID; exec "$@"'
+)
+
+
+class ProgramMissing(Unavailable):
+    """{program} is missing on this machine ({remedy})."""
+
+    code = "program.missing"
+
+
+class ProgramFailed(Problem):
+    """{program} failed: {why}"""
+
+    status, code = 500, "program.failed"
+
+
+class ProgramSlow(Problem):
+    """{program} did not end within {limit_s} seconds and was stopped."""
+
+    status, code = 500, "program.slow"
+
+
+@dataclass(frozen=True)
+class Account:
+    """The user and group that a program runs as."""
+
+    uid: int
+    gid: int
+
+    @classmethod
+    def own(cls) -> "Account":
+        """That of this process."""
+        return cls(os.geteuid(), os.getegid())
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One process, told apart from all others that had or will have its pid."""
+
+    pid: int
+    start: int  #: in clock ticks since the boot
+    boot: str
+
+    @classmethod
+    def of(cls, pid: int) -> "Identity":
+        """The process that has `pid` now."""
+        start = _start(pid)
+        if start is None:
+            raise ProcessLookupError(pid)
+        return cls(pid, start, boot_id())
+
+    def alive(self) -> bool:
+        """Whether it runs (or is stopped); one that only waits to be buried is dead."""
+        _bury()
+        return self.boot == boot_id() and _start(self.pid) == self.start
+
+    def end(self, patience_s: float, number: signal.Signals = signal.SIGKILL) -> bool:
+        """Send it `number` and wait; says whether it is gone. Nobody else is ever hit."""
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return True
+        try:
+            if not self.alive():  # asked after the descriptor was opened, so that it cannot mean another process
+                return True
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, number)
+            return self._gone(descriptor, patience_s)
+        finally:
+            os.close(descriptor)
+            _bury()
+
+    def wait(self, patience_s: float) -> bool:
+        """Wait for its end; says whether it has come."""
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return True
+        try:
+            return not self.alive() or self._gone(descriptor, patience_s)
+        finally:
+            os.close(descriptor)
+
+    @staticmethod
+    def _gone(descriptor: int, patience_s: float) -> bool:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(patience_s * 1000))
+
+
+def boot_id() -> str:
+    """Which boot of this machine this is."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _start(pid: int) -> int | None:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def find(program: str) -> str:
+    """The path of `program`."""
+    path = shutil.which(program, path=ENVIRONMENT["PATH"])
+    if path is None:
+        raise ProgramMissing(program=program, remedy=REMEDIES.get(program, "install it"))
+    return path
+
+
+class Helpers:
+    """Runs programs that end soon, each under limits, all holding `lock` while they run."""
+
+    def __init__(self, lock: int | None = None) -> None:
+        self._lock = () if lock is None else (lock,)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        time_limit_s: float,
+        memory_limit_bytes: int,
+        account: Account | None = None,
+    ) -> bytes:
+        """What `argv` wrote to its standard output, once it has ended well."""
+        limits = [str(memory_limit_bytes // 1024), str(int(time_limit_s) + 1)]
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", HELPER, "sh", *limits, find(argv[0]), *argv[1:]],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=self._lock,
+            **_surroundings(account),
+        )
+        with process:
+            try:
+                output, complaint = _collect(process, argv[0], time_limit_s)
+            finally:
+                _end_group(process)
+        if process.returncode != 0:
+            raise ProgramFailed(program=argv[0], why=_sentence(complaint) or f"exit status {process.returncode}")
+        return output
+
+
+def _surroundings(account: Account | None) -> dict[str, Any]:
+    common: dict[str, Any] = {"cwd": "/", "env": ENVIRONMENT, "close_fds": True, "start_new_session": True}
+    if account is None or account == Account.own():
+        return common
+    return common | {"user": account.uid, "group": account.gid, "extra_groups": []}
+
+
+def _collect(process: "subprocess.Popen[bytes]", program: str, time_limit_s: float) -> tuple[bytes, bytes]:
+    assert process.stdout is not None and process.stderr is not None
+    deadline = time.monotonic() + time_limit_s
+    parts: dict[int, bytearray] = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+    poll = select.poll()
+    for descriptor in parts:
+        poll.register(descriptor, select.POLLIN)
+    opened = set(parts)
+    while opened:
+        ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+        if not ready:
+            raise ProgramSlow(program=program, limit_s=time_limit_s)
+        for descriptor, _ in ready:
+            chunk = os.read(descriptor, 65536)
+            parts[descriptor] += chunk
+            if not chunk:
+                poll.unregister(descriptor)
+                opened.discard(descriptor)
+            if len(parts[descriptor]) > OUTPUT_LIMIT_BYTES:
+                raise ProgramFailed(program=program, why="it wrote more than it may")
+    try:
+        process.wait(max(0.1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise ProgramSlow(program=program, limit_s=time_limit_s) from None
+    output, complaint = parts.values()
+    return bytes(output), bytes(complaint)
+
+
+def _end_group(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:  # its group exists as long as we have not buried it
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _sentence(complaint: bytes) -> str:
+    return " ".join(complaint.decode(errors="replace").split())[:COMPLAINT_LIMIT_BYTES]
+
+
+class Daemon:
+    """A process that is about to outlive us. It waits for `go`; without it, it ends when this process does."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+        _children[process.pid] = process
+        self.identity = Identity.of(process.pid)
+
+    def go(self) -> None:
+        """Let it begin. Its identity should be written down by now."""
+        go = self._pipe(self._process.stdin)
+        with contextlib.suppress(BrokenPipeError):
+            go.write(b"go\n")
+            go.close()
+
+    def release(self) -> None:
+        """Stop listening to what it says: from here on its standard error goes nowhere."""
+        self._pipe(self._process.stderr).close()
+
+    def abandon(self) -> str:
+        """End it, and return what it said before it ended."""
+        with contextlib.suppress(BrokenPipeError):
+            self._pipe(self._process.stdin).close()
+        self.identity.end(patience_s=5)
+        stderr = self._pipe(self._process.stderr)
+        os.set_blocking(stderr.fileno(), False)
+        said = stderr.read(COMPLAINT_LIMIT_BYTES) or b""
+        stderr.close()
+        return _sentence(said)
+
+    @staticmethod
+    def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+        assert pipe is not None
+        return pipe
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    account: Account | None = None,
+    inherit: Sequence[int] = (),
+    listening: socket.socket | None = None,
+) -> Daemon:
+    """
+    Start `argv` in a session of its own, waiting for `go`, with no descriptors but `inherit`, which are all above 9.
+
+    A `listening` socket is handed over in the way of systemd's socket activation.
+    """
+    _bury()
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", DAEMON if listening is None else LISTENER, "sh", find(argv[0]), *argv[1:]],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL if listening is None else listening.fileno(),
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        pass_fds=tuple(inherit),
+        **_surroundings(account),
+    )
+    return Daemon(process)
+
+
+_children: dict[int, "subprocess.Popen[bytes]"] = {}
+
+
+def _bury() -> None:
+    for pid, process in list(_children.items()):
+        if process.poll() is not None:
+            _children.pop(pid, None)

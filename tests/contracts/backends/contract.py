@@ -1,0 +1,267 @@
+"""
+What every backend promises. A driver passes by subclassing `BackendContract` and giving it a `backend` fixture.
+
+Tests that need bytes are skipped where a backend has no doors; the rest is for all.
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from moorage.core.errors import Problem
+from moorage.volumes.backend import Backend, Cache, Door, Export, Format, Layer
+from tests.drivers.clients import ClientError, client
+
+MIB = 1 << 20
+PATTERN = b"moorage!" * 512
+
+
+def layer(name: str = "volumes/v1/create-1", size: int = 8 * MIB, parent: Layer | None = None, **more: Any) -> Layer:
+    return Layer(name, more.get("format", Format.QCOW2), size, parent)
+
+
+def export(attachment: str = "a1", volume: str = "v1", *, read_only: bool = False, door: Door = Door.PRIVATE) -> Export:
+    secret = secrets.token_hex(32) if door is Door.TLS else None
+    return Export(attachment, volume, secrets.token_hex(16), read_only, door, secret)
+
+
+class BackendContract:
+    """The suite. `backend` is empty, and what it leaves running is ended by its fixture."""
+
+    heads = (Format.RAW, Format.QCOW2)
+
+    @pytest.fixture
+    def bytes_too(self, backend: Backend) -> None:
+        if not backend.traits.doors:
+            pytest.skip("has no doors, so no bytes")
+
+    @contextmanager
+    def attached(self, backend: Backend, head: Layer, **how: Any) -> Iterator[Any]:
+        """A client of an attachment that exists for the time of the block."""
+        wanted = export(secrets.token_hex(4), head.name.split("/")[1], **how)
+        connection = backend.publish(wanted, head, Cache.BACK)
+        try:
+            with client(connection) as opened:
+                yield opened
+        finally:
+            backend.withdraw(wanted.volume, wanted.attachment)
+
+    def read(self, backend: Backend, head: Layer, length: int = len(PATTERN), offset: int = 0) -> bytes:
+        with self.attached(backend, head, read_only=True) as nbd:
+            return bytes(nbd.pread(length, offset))
+
+    def write(self, backend: Backend, head: Layer, data: bytes = PATTERN, offset: int = 0) -> None:
+        with self.attached(backend, head) as nbd:
+            nbd.pwrite(data, offset)
+
+    # layers
+
+    @pytest.mark.parametrize("kind", Format)
+    def test_creating_twice_is_creating_once(self, backend: Backend, kind: Format) -> None:
+        made = layer(format=kind)
+        backend.create(made)
+        backend.create(made)
+        assert backend.layers() == {made.name}
+
+    def test_a_different_layer_of_the_same_name_is_refused(self, backend: Backend) -> None:
+        backend.create(layer())
+        with pytest.raises(Problem):
+            backend.create(layer(size=16 * MIB))
+        with pytest.raises(Problem):
+            backend.create(layer(format=Format.RAW, size=16 * MIB))
+
+    def test_a_deleted_layer_is_gone_and_deleting_it_twice_is_fine(self, backend: Backend) -> None:
+        backend.create(layer())
+        backend.delete(layer().name)
+        backend.delete(layer().name)
+        assert backend.layers() == frozenset()
+
+    def test_a_layer_that_is_served_is_not_deleted(self, backend: Backend) -> None:
+        backend.create(layer())
+        backend.publish(export(), layer(), Cache.BACK)
+        with pytest.raises(Problem):
+            backend.delete(layer().name)
+        backend.withdraw("v1", "a1")
+        backend.delete(layer().name)
+
+    def test_there_is_room(self, backend: Backend) -> None:
+        space = backend.space()
+        assert 0 < space.free <= space.total
+
+    # doors
+
+    def test_what_is_published_is_in_the_survey(self, backend: Backend) -> None:
+        backend.create(layer())
+        backend.publish(export("a1"), layer(), Cache.BACK)
+        backend.publish(export("a2", read_only=True), layer(), Cache.BACK)
+        served = backend.survey()["v1"]
+        assert (served.alive, served.exports, served.head) == (True, {"a1", "a2"}, layer().name)
+
+    def test_publishing_twice_is_publishing_once(self, backend: Backend) -> None:
+        backend.create(layer())
+        wanted = export()
+        assert backend.publish(wanted, layer(), Cache.BACK) == backend.publish(wanted, layer(), Cache.BACK)
+        backend.withdraw("v1", "a1")
+        assert backend.survey() == {}
+
+    def test_a_withdrawn_volume_is_published_nowhere(self, backend: Backend) -> None:
+        backend.create(layer())
+        backend.publish(export("a1"), layer(), Cache.BACK)
+        backend.publish(export("a2"), layer(), Cache.BACK)
+        backend.withdraw("v1", "a1")
+        assert backend.survey()["v1"].exports == {"a2"}
+        backend.withdraw("v1", "a2")
+        assert "v1" not in backend.survey()
+
+    def test_withdrawing_what_is_not_published_is_fine(self, backend: Backend) -> None:
+        backend.withdraw("v1", "a1")
+        backend.create(layer())
+        backend.publish(export("a1"), layer(), Cache.BACK)
+        backend.withdraw("v1", "a2")
+        assert backend.survey()["v1"].exports == {"a1"}
+
+    def test_clearing_ends_everything_of_the_volume_but_its_layers(self, backend: Backend) -> None:
+        backend.create(layer())
+        backend.publish(export("a1"), layer(), Cache.BACK)
+        backend.clear("v1")
+        backend.clear("v1")
+        assert backend.survey() == {}
+        assert backend.layers() == {layer().name}
+
+    def test_another_head_is_refused_while_the_first_is_served(self, backend: Backend) -> None:
+        other = layer("volumes/v1/create-2")
+        backend.create(layer())
+        backend.create(other)
+        backend.publish(export("a1"), layer(), Cache.BACK)
+        with pytest.raises(Problem):
+            backend.publish(export("a2"), other, Cache.BACK)
+        assert backend.survey()["v1"].exports == {"a1"}
+
+    # bytes
+
+    @pytest.mark.usefixtures("bytes_too")
+    @pytest.mark.parametrize("kind", Format)
+    def test_a_new_layer_reads_as_zeroes(self, backend: Backend, kind: Format) -> None:
+        head = layer(format=kind)
+        backend.create(head)
+        with self.attached(backend, head) as nbd:
+            assert nbd.get_size() == head.size
+            assert nbd.pread(4096, head.size - 4096) == bytes(4096)
+
+    @pytest.mark.usefixtures("bytes_too")
+    @pytest.mark.parametrize("kind", Format)
+    def test_what_one_attachment_writes_another_reads(self, backend: Backend, kind: Format) -> None:
+        head = layer(format=kind)
+        backend.create(head)
+        with self.attached(backend, head) as writer, self.attached(backend, head) as reader:
+            writer.pwrite(PATTERN, MIB)
+            assert reader.pread(len(PATTERN), MIB) == PATTERN
+        assert self.read(backend, head, offset=MIB) == PATTERN
+
+    @pytest.mark.usefixtures("bytes_too")
+    def test_a_read_only_attachment_refuses_writes_while_its_sibling_writes(self, backend: Backend) -> None:
+        for door in backend.traits.doors - {Door.TLS}:
+            head = layer(f"volumes/{door}/create-1")
+            backend.create(head)
+            with (
+                self.attached(backend, head) as writer,
+                self.attached(backend, head, read_only=True, door=door) as reader,
+            ):
+                assert reader.is_read_only()
+                reader.set_strict_mode(0)
+                with pytest.raises(ClientError):
+                    reader.pwrite(bytes(512), 0)
+                writer.pwrite(PATTERN, 0)
+                assert reader.pread(len(PATTERN), 0) == PATTERN
+
+    @pytest.mark.usefixtures("bytes_too")
+    def test_after_withdraw_nothing_of_its_holder_lands(self, backend: Backend) -> None:
+        for door in backend.traits.doors - {Door.TLS}:
+            head = layer(f"volumes/{door}/create-1")
+            backend.create(head)
+            wanted = export("a1", str(door), door=door)
+            connection = backend.publish(wanted, head, Cache.BACK)
+            with client(connection) as nbd, self.attached(backend, head) as sibling:
+                nbd.pwrite(PATTERN, 0)
+                backend.withdraw(str(door), "a1")
+                with pytest.raises(ClientError):
+                    nbd.pwrite(bytes(512), 0)
+                with pytest.raises(ClientError):
+                    nbd.pread(512, 0)
+                assert sibling.pread(len(PATTERN), 0) == PATTERN
+                with pytest.raises(ClientError), client(connection):
+                    pass
+
+    @pytest.mark.usefixtures("bytes_too")
+    def test_a_new_generation_closes_the_one_before(self, backend: Backend) -> None:
+        backend.create(layer())
+        first = backend.publish(export("a1"), layer(), Cache.BACK)
+        with client(first) as old:
+            second = backend.publish(export("a1"), layer(), Cache.BACK)
+            with pytest.raises(ClientError):
+                old.pwrite(bytes(512), 0)
+            with client(second) as new:
+                new.pwrite(PATTERN, 0)
+        backend.withdraw("v1", "a1")
+
+    @pytest.mark.usefixtures("bytes_too")
+    @pytest.mark.parametrize("kind", Format)
+    def test_an_overlay_shows_its_parent_and_leaves_it_as_it_is(self, backend: Backend, kind: Format) -> None:
+        parent = layer("volumes/v0/create-1", format=kind)
+        backend.create(parent)
+        self.write(backend, parent)
+        first, second = layer("volumes/v1/clone-1", parent=parent), layer("volumes/v2/clone-1", parent=parent)
+        for head in (first, second):
+            backend.create(head)
+        with self.attached(backend, first) as one, self.attached(backend, second) as two:
+            assert one.pread(len(PATTERN), 0) == two.pread(len(PATTERN), 0) == PATTERN
+            one.pwrite(b"\1" * 512, 0)
+            assert two.pread(512, 0) == PATTERN[:512]
+        assert self.read(backend, first, 512) == b"\1" * 512
+        assert self.read(backend, parent) == PATTERN
+
+    @pytest.mark.usefixtures("bytes_too")
+    def test_a_parent_is_not_deleted_under_a_volume_in_use(self, backend: Backend) -> None:
+        parent = layer("volumes/v0/create-1")
+        head = layer("volumes/v1/clone-1", parent=parent)
+        backend.create(parent)
+        backend.create(head)
+        with self.attached(backend, head), pytest.raises(Problem):
+            backend.delete(parent.name)
+
+    # growth
+
+    @pytest.mark.parametrize("kind", Format)
+    def test_extending_is_idempotent_and_never_cuts(self, backend: Backend, kind: Format) -> None:
+        head = layer(format=kind)
+        backend.create(head)
+        backend.extend(head, 16 * MIB)
+        backend.extend(head, 16 * MIB)
+        backend.extend(head, 12 * MIB)
+        if backend.traits.doors:
+            with self.attached(backend, replace(head, size=16 * MIB)) as nbd:
+                assert nbd.get_size() == 16 * MIB
+
+    @pytest.mark.usefixtures("bytes_too")
+    def test_what_extending_adds_is_zeroes_even_over_a_longer_parent(self, backend: Backend) -> None:
+        parent = layer("volumes/v0/create-1", size=16 * MIB)
+        head = layer("volumes/v1/clone-1", size=4 * MIB, parent=parent)
+        backend.create(parent)
+        self.write(backend, parent, offset=8 * MIB)
+        backend.create(head)
+        backend.extend(head, 32 * MIB)
+        assert self.read(backend, replace(head, size=32 * MIB), offset=8 * MIB) == bytes(len(PATTERN))
+
+    def test_a_volume_in_use_is_extended_only_where_the_traits_say_so(self, backend: Backend) -> None:
+        backend.create(layer())
+        backend.publish(export(), layer(), Cache.BACK)
+        if backend.traits.extend_attached:
+            backend.extend(layer(), 16 * MIB)
+        else:
+            with pytest.raises(Problem):
+                backend.extend(layer(), 16 * MIB)
+        backend.withdraw("v1", "a1")

@@ -1,0 +1,12 @@
+"""The memory backend keeps the contract."""
+
+import pytest
+
+from moorage.drivers.backends.memory import MemoryBackend
+from tests.contracts.backends.contract import BackendContract
+
+
+class TestMemoryBackend(BackendContract):
+    @pytest.fixture
+    def backend(self) -> MemoryBackend:
+        return MemoryBackend()
