@@ -1,88 +1,83 @@
 """
-The engine: one URL, two databases.
-
-SQLite: WAL, synchronous=FULL (a control plane that has answered 202 must not forget it), `BEGIN IMMEDIATE`, writers one
-after the other in the order in which they came, across threads and processes.  PostgreSQL: the same statements, row
-locks instead (`Transaction.lock`), and a transaction whose process hangs is ended by the server after 10 s.
+The engine: one URL, two databases (`sqlite`, `postgresql`), and the transactions of all rooms.
 """
 
-import contextlib
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, TypeVar
+from __future__ import annotations
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+import contextlib
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
-from moorage.database.locks import FileLock, Queue
+from moorage.database.locks import PATIENCE_S
 from moorage.database.transaction import Transaction
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from moorage.database.postgresql import Postgresql
+    from moorage.database.sqlite import Sqlite
 
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000", "cache_size=-8000")
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
 _RETRIES = 5
+_open: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
 class Database:
     """A database that several threads, and several processes, work on at once."""
 
-    def __init__(self, url: str, *, threads: int = 8) -> None:
+    def __init__(self, url: str, *, threads: int = 8, patience_s: float = PATIENCE_S) -> None:
+        """Open it; on SQLite a stopped process may hold the write lock for `patience_s` before it is killed."""
         parsed = make_url(url)
-        self.url = url
-        self.dialect = parsed.get_backend_name()
+        self.url, self.dialect = url, parsed.get_backend_name()
         self._listeners: dict[str, list[Callable[[str], None]]] = {}
+        self._here = threading.local()
         if self.dialect == "sqlite":
-            if not parsed.database or parsed.database == ":memory:":
-                raise ValueError("SQLite needs a file: several threads and processes share it")
-            path = Path(parsed.database)
-            self.engine = create_engine(parsed, pool_size=threads, max_overflow=threads, connect_args={"check_same_thread": False})
-            event.listen(self.engine, "connect", _prepare_sqlite)
-            self._queue, self._file = Queue(), FileLock(path.with_name(path.name + ".lock"))
+            from moorage.database.sqlite import Sqlite
+
+            self._side: Sqlite | Postgresql = Sqlite(parsed, threads, patience_s)
         elif self.dialect == "postgresql":
-            options = "-c idle_in_transaction_session_timeout=10000 -c statement_timeout=60000 -c timezone=UTC"
-            self.engine = create_engine(
-                parsed.set(drivername="postgresql+psycopg"),
-                pool_size=threads, max_overflow=threads, pool_pre_ping=True, connect_args={"options": options},
-            )
+            from moorage.database.postgresql import Postgresql
+
+            self._side = Postgresql(parsed, threads)
         else:
             raise ValueError(f"{self.dialect} is not supported; use sqlite or postgresql")
+        _open.add(self)
+
+    @property
+    def engine(self) -> Engine:
+        """SQLAlchemy's engine below, for tools and tests. Rooms use transactions."""
+        return self._side.engine
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Transaction]:
         """A transaction that sees one state of the database and changes nothing."""
-        if self.dialect == "sqlite":
-            with self.engine.connect() as connection:
-                connection.exec_driver_sql("BEGIN")
-                try:
-                    yield Transaction(connection, _host_clock, locks_rows=False, writes=False)
-                finally:
-                    connection.exec_driver_sql("ROLLBACK")
-        else:
-            with self.engine.connect() as connection:
-                connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-                yield Transaction(connection, _server_clock, locks_rows=False, writes=False)
+        with self._side.reading() as (connection, now):
+            yield Transaction(connection, now, locks_rows=False, writes=False)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
-        """A transaction whose changes are durable when the block has ended, or all gone if it raises."""
-        if self.dialect == "sqlite":
-            with self._queue, self._file.held(), self.engine.connect() as connection:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                tx = Transaction(connection, _host_clock, locks_rows=False, writes=True, tell=self._tell)
-                try:
-                    yield tx
-                    tx.finish()
-                    connection.exec_driver_sql("COMMIT")
-                except BaseException:
-                    with contextlib.suppress(Exception):
-                        connection.exec_driver_sql("ROLLBACK")
-                    raise
-        else:
-            with self.engine.begin() as connection:
-                tx = Transaction(connection, _server_clock, locks_rows=True, writes=True, tell=self._tell)
+        """
+        A transaction whose changes are durable when the block has ended, or all gone if it raises. A thread has one at a
+        time: a second one inside the first is a programming error, and raises (it would wait for itself for ever).
+        """
+        if getattr(self._here, "writing", False):
+            raise AssertionError("a write transaction inside another one of the same thread")
+        self._here.writing = True
+        try:
+            with self._side.writing() as (connection, now):
+                tx = Transaction(connection, now, locks_rows=self.dialect == "postgresql", writes=True, tell=self._tell)
                 yield tx
                 tx.finish()
+        finally:
+            self._here.writing = False
         tx.announce()
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
@@ -93,17 +88,35 @@ class Database:
         with self.write() as tx:
             return work(tx)
 
-    def listen(self, topic: str, listener: Callable[[str], None]) -> None:
-        """Call `listener`, on the committing thread, with what transactions of this process say under `topic`."""
-        self._listeners.setdefault(topic, []).append(listener)
+    @contextlib.contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """A transaction of whoever changes the schema, one process at a time. For `migrate` only."""
+        with self._side.migrating() as connection:
+            yield connection
+
+    def listen(self, topic: str, listener: Callable[[str], None]) -> Callable[[], None]:
+        """
+        Call `listener`, on the committing thread, with what transactions of this process say under `topic`, until the
+        function that this returns is called. Listeners do next to nothing: the thread is somebody else's.
+        """
+        listeners = self._listeners.setdefault(topic, [])
+        listeners.append(listener)
+        return lambda: listeners.remove(listener) if listener in listeners else None
 
     def _tell(self, topic: str, what: str) -> None:
-        for listener in self._listeners.get(topic, ()):
-            listener(what)
+        for listener in tuple(self._listeners.get(topic, ())):
+            try:
+                listener(what)
+            except Exception:
+                log.exception("a listener of %s failed", topic)
 
     def close(self) -> None:
         """Let go of all connections."""
-        self.engine.dispose()
+        self._side.close()
+
+    def _after_fork(self) -> None:
+        self._here = threading.local()
+        self._side.after_fork()
 
 
 def retried(attempt: Callable[[], T]) -> T:
@@ -118,19 +131,11 @@ def retried(attempt: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
-def _prepare_sqlite(connection: Any, record: Any) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
-    for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
+def _after_fork_in_child() -> None:
+    for database in list(_open):
+        database._after_fork()
 
 
-def _host_clock(connection: Connection) -> int:
-    """SQLite has no clock of its own: its host's is the database's."""
-    return time.time_ns() // 1000
-
-
-def _server_clock(connection: Connection) -> int:
-    return int(connection.execute(text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")).scalar_one())
-
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 __all__ = ["Database", "Engine", "retried"]

@@ -10,7 +10,9 @@ from moorage.core.paging import Order, Page
 
 def paged(query: Select[Any], table: Table, page: Page, marker: Mapping[str, Any] | None = None) -> Select[Any]:
     """`query` cut to `page`, after the row `marker` (the marker's own row, looked up by the caller), in a total order."""
-    order = page.order if any(o.key == "id" for o in page.order) else (*page.order, Order("id", page.order[-1].descending))
+    order = (
+        page.order if any(o.key == "id" for o in page.order) else (*page.order, Order("id", page.order[-1].descending))
+    )
     if marker is not None:
         query = query.where(_after(table, order, marker))
     for o in order:
@@ -25,6 +27,7 @@ def _after(table: Table, order: tuple[Order, ...], marker: Mapping[str, Any]) ->
     equal: list[ColumnElement[bool]] = []
     for o in order:
         column, value = table.c[o.key], marker[o.key]
+        beyond: ColumnElement[bool] | None
         if value is None:
             beyond = None if o.descending else column.is_not(None)
         elif o.descending:

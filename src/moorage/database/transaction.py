@@ -5,15 +5,18 @@ On PostgreSQL a verb first locks the rows that it decides on, by kind and id in 
 write transaction itself does that.  A lock taken out of order is a programming error and raises at once, on both.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, select
+from sqlalchemy import Connection, RowMapping, Table, collate, select
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.base import Executable as _Executable
 
 #: Tables whose rows are locked, in the order in which a transaction may lock them.
 LOCK_ORDER = ("identity_versions", "operations", "quotas", "images", "volumes", "attachments", "hosts")
+
+log = logging.getLogger(__name__)
 
 Statement = Executable | _Executable
 Row = RowMapping
@@ -23,62 +26,69 @@ class Transaction:
     """One transaction on one connection. Made by `Database.read` and `Database.write`, ended by them."""
 
     def __init__(
-        self, connection: Connection, clock: Callable[[Connection], int], *, locks_rows: bool, writes: bool,
+        self,
+        connection: Connection,
+        now: int,
+        *,
+        locks_rows: bool,
+        writes: bool,
         tell: Callable[[str, str], None] = lambda topic, what: None,
     ) -> None:
-        self._connection, self._clock, self._locks_rows = connection, clock, locks_rows
-        self._now: int | None = None
+        self._connection, self._locks_rows, self._tell = connection, locks_rows, tell
+        self._held: dict[str, set[str]] = {}
         self._last_lock = (-1, "")
         self._before: list[Callable[[Transaction], None]] = []
+        self._last: list[Callable[[Transaction], None]] = []
         self._after: list[Callable[[], None]] = []
-        self._tell = tell
+        self.now = now  #: the database's time when the transaction began, in microseconds since 1970
         self.writes = writes
 
     @property
     def dialect(self) -> str:
-        """"sqlite" or "postgresql"."""
+        """ "sqlite" or "postgresql"."""
         return self._connection.dialect.name
-
-    @property
-    def now(self) -> int:
-        """The database's time when it was first asked for, in microseconds since 1970: the same for the whole transaction."""
-        if self._now is None:
-            self._now = self._clock(self._connection)
-        return self._now
 
     def all(self, statement: Statement, values: Any = None) -> Sequence[Row]:
         """All rows of a query."""
-        return self._connection.execute(statement, values).mappings().all()  # type: ignore[call-overload, no-any-return]
+        return self._connection.execute(statement, values).mappings().all()
 
     def one(self, statement: Statement, values: Any = None) -> Row | None:
         """The first row of a query, if there is any."""
-        return self._connection.execute(statement, values).mappings().first()  # type: ignore[call-overload, no-any-return]
+        return self._connection.execute(statement, values).mappings().first()
 
     def value(self, statement: Statement, values: Any = None) -> Any:
         """The first column of the first row; None when there is no row."""
-        return self._connection.execute(statement, values).scalar()  # type: ignore[call-overload]
+        return self._connection.execute(statement, values).scalar()
 
     def run(self, statement: Statement, values: Any = None) -> int:
         """Carry out a change; how many rows it touched."""
-        return self._connection.execute(statement, values).rowcount  # type: ignore[call-overload, no-any-return]
+        return self._connection.execute(statement, values).rowcount
 
     def lock(self, table: Table, ids: Iterable[str]) -> list[Row]:
-        """The rows of `table` with these ids, nobody else changing them before the end. Missing ones are left out."""
-        rank, wanted = LOCK_ORDER.index(table.name), sorted(set(ids))
-        if wanted and (rank, wanted[0]) < self._last_lock:
-            raise AssertionError(f"{table.name} {wanted[0]} is locked after {self._last_lock}")
-        found = []
-        for id in wanted:
-            query = select(table).where(table.c.id == id)
-            row = self.one(query.with_for_update() if self._locks_rows else query)
-            self._last_lock = (rank, id)
-            if row is not None:
-                found.append(row)
-        return found
+        """
+        The rows of `table` with these ids, by id, as they are now, nobody else changing them before the end. Missing ones
+        are left out. Rows that are locked already may be named again.
+        """
+        if not self.writes:
+            raise AssertionError(f"{table.name} is locked in a transaction that only reads")
+        rank, wanted, held = LOCK_ORDER.index(table.name), sorted(set(ids)), self._held.setdefault(table.name, set())
+        fresh = [id for id in wanted if id not in held]
+        if fresh and (rank, fresh[0]) < self._last_lock:
+            before = f"{LOCK_ORDER[self._last_lock[0]]} {self._last_lock[1]}"
+            raise AssertionError(f"{table.name} {fresh[0]} is locked after {before}")
+        if fresh:
+            self._last_lock = (rank, fresh[-1])
+            held.update(fresh)
+        if not wanted:
+            return []
+        query = select(table).where(table.c.id.in_(wanted) if len(wanted) > 1 else table.c.id == wanted[0])
+        if self._locks_rows:  # sorted before they are locked, bytewise as Python sorts, whatever the database's locale
+            return list(self.all(query.order_by(collate(table.c.id, "C")).with_for_update(of=table)))
+        return list(self.all(query.order_by(table.c.id)))
 
-    def before_commit(self, hook: Callable[["Transaction"], None]) -> None:
-        """Run `hook` as the transaction's last statements."""
-        self._before.append(hook)
+    def before_commit(self, hook: Callable[["Transaction"], None], *, last: bool = False) -> None:
+        """Run `hook` after the transaction's own statements; with `last` (events), after all hooks that are not."""
+        (self._last if last else self._before).append(hook)
 
     def after_commit(self, hook: Callable[[], None]) -> None:
         """Run `hook` once what was changed is durable; not at all if it is rolled back."""
@@ -92,8 +102,13 @@ class Transaction:
         """Run what waits for the end of the changes. For `Database` only."""
         for hook in self._before:
             hook(self)
+        for hook in self._last:
+            hook(self)
 
     def announce(self) -> None:
-        """Run what waits for the commit. For `Database` only."""
+        """Run what waits for the commit; what fails there is logged, since the changes stand. For `Database` only."""
         for hook in self._after:
-            hook()
+            try:
+                hook()
+            except Exception:
+                log.exception("a hook after a commit failed")

@@ -15,7 +15,9 @@ from moorage.operations.records import events
 _ORDER = text("SELECT pg_advisory_xact_lock(7305808869230500179)")
 
 
-def record(tx: Transaction, what: str, kind: str, id: str, project_id: str | None, request_id: str = "", **facts: Any) -> None:
+def record(
+    tx: Transaction, what: str, kind: str, id: str, project_id: str | None, request_id: str = "", **facts: Any
+) -> None:
     """Let it be known, once `tx` is committed, that `what` happened to resource `id`. `facts` hold no secrets."""
 
     def write(tx: Transaction) -> None:
@@ -23,7 +25,13 @@ def record(tx: Transaction, what: str, kind: str, id: str, project_id: str | Non
             tx.value(_ORDER)
         tx.run(
             insert(events).values(
-                at=tx.now, what=what, resource_kind=kind, resource_id=id, project_id=project_id, request_id=request_id, facts=facts
+                at=tx.now,
+                what=what,
+                resource_kind=kind,
+                resource_id=id,
+                project_id=project_id,
+                request_id=request_id,
+                facts=facts,
             )
         )
 

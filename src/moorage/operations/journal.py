@@ -43,9 +43,20 @@ class Stored(Problem):
 
 
 def begin(
-    tx: Transaction, kind: str, resource_kind: str, resource_id: str, *,
-    queue: str, project_id: str | None, input: Mapping[str, Any] | None = None, caller: Caller = NOBODY,
-    deadline_s: float = 3600.0, owner: str | None = None, lease_s: float = 0.0, key: str | None = None, id: str | None = None,
+    tx: Transaction,
+    kind: str,
+    resource_kind: str,
+    resource_id: str,
+    *,
+    queue: str,
+    project_id: str | None,
+    input: Mapping[str, Any] | None = None,
+    caller: Caller = NOBODY,
+    deadline_s: float = 3600.0,
+    owner: str | None = None,
+    lease_s: float = 0.0,
+    key: str | None = None,
+    id: str | None = None,
 ) -> str:
     """
     Commit the operation together with the caller's changes; its id. With `owner` it starts out as running, owned by that
@@ -54,10 +65,29 @@ def begin(
     id = id or new_uuid()
     tx.run(
         insert(operations).values(
-            id=id, kind=kind, queue=queue, state=State.RUNNING if owner else State.QUEUED, back=False, input=dict(input or {}), results={},
-            step=0, resource_kind=resource_kind, resource_id=resource_id, project_id=project_id, user_id=caller.user_id,
-            request_id=caller.request_id, owner=owner, epoch=1 if owner else 0, lease_until=tx.now + int(lease_s * SECOND) if owner else None,
-            deadline=tx.now + int(deadline_s * SECOND), not_before=0, attempts=0, cancel=False, key=key, created_at=tx.now, updated_at=tx.now,
+            id=id,
+            kind=kind,
+            queue=queue,
+            state=State.RUNNING if owner else State.QUEUED,
+            back=False,
+            input=dict(input or {}),
+            results={},
+            step=0,
+            resource_kind=resource_kind,
+            resource_id=resource_id,
+            project_id=project_id,
+            user_id=caller.user_id,
+            request_id=caller.request_id,
+            owner=owner,
+            epoch=1 if owner else 0,
+            lease_until=tx.now + int(lease_s * SECOND) if owner else None,
+            deadline=tx.now + int(deadline_s * SECOND),
+            not_before=0,
+            attempts=0,
+            cancel=False,
+            key=key,
+            created_at=tx.now,
+            updated_at=tx.now,
         )
     )
     tx.notify(BEGUN, queue)
@@ -90,10 +120,22 @@ def last_on(tx: Transaction, resource_kind: str, id: str) -> Mapping[str, Any] |
 
 def cancel(tx: Transaction, id: str) -> None:
     """Ask the operation to turn back at its next step, if it still can."""
-    tx.run(update(operations).where(operations.c.id == id, operations.c.state.in_(OPEN)).values(cancel=True, updated_at=tx.now))
+    tx.run(
+        update(operations)
+        .where(operations.c.id == id, operations.c.state.in_(OPEN))
+        .values(cancel=True, updated_at=tx.now)
+    )
 
 
-def claim(tx: Transaction, owner: str, queues: Collection[str], lease_s: float, limit: int, busy: Collection[str], dead: Collection[str]) -> list[Mapping[str, Any]]:
+def claim(
+    tx: Transaction,
+    owner: str,
+    queues: Collection[str],
+    lease_s: float,
+    limit: int,
+    busy: Collection[str],
+    dead: Collection[str],
+) -> list[Mapping[str, Any]]:
     """
     Make `owner` the owner of up to `limit` operations that nobody works on: queued ones whose time has come, and running ones
     whose owner's lease has lapsed or who is in `dead`. Not of resources in `busy`, and the oldest one of each resource first.
@@ -110,7 +152,13 @@ def claim(tx: Transaction, owner: str, queues: Collection[str], lease_s: float, 
         if row["resource_id"] in lanes:
             continue
         lanes.add(row["resource_id"])
-        change = {"state": State.RUNNING, "owner": owner, "epoch": row["epoch"] + 1, "lease_until": tx.now + int(lease_s * SECOND), "updated_at": tx.now}
+        change = {
+            "state": State.RUNNING,
+            "owner": owner,
+            "epoch": row["epoch"] + 1,
+            "lease_until": tx.now + int(lease_s * SECOND),
+            "updated_at": tx.now,
+        }
         if tx.run(update(operations).where(c.id == row["id"], c.epoch == row["epoch"]).values(**change)):
             claimed.append({**row, **change})
     return claimed
@@ -149,7 +197,11 @@ def end(tx: Transaction, id: str, epoch: int, state: State, **values: Any) -> No
 def renew(tx: Transaction, owner: str, lease_s: float) -> None:
     """Give all operations of `owner` a full lease from now."""
     c = operations.c
-    tx.run(update(operations).where(c.owner == owner, c.state == State.RUNNING).values(lease_until=tx.now + int(lease_s * SECOND)))
+    tx.run(
+        update(operations)
+        .where(c.owner == owner, c.state == State.RUNNING)
+        .values(lease_until=tx.now + int(lease_s * SECOND))
+    )
     tx.run(update(processes).where(processes.c.id == owner).values(heartbeat_at=tx.now))
 
 

@@ -44,7 +44,14 @@ def boot_id() -> str:
 
 def register(tx: Transaction, process: Process, queues: Collection[str]) -> None:
     """Enter `process` in the list of those that may own operations."""
-    values = {"id": process.id, "host": process.host, "pid": process.pid, "started": process.started, "boot": process.boot, "role": process.role}
+    values = {
+        "id": process.id,
+        "host": process.host,
+        "pid": process.pid,
+        "started": process.started,
+        "boot": process.boot,
+        "role": process.role,
+    }
     tx.run(insert(processes).values(**values, queues=sorted(queues), heartbeat_at=tx.now))
 
 

@@ -2,18 +2,19 @@
 
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, TextClause
+from sqlalchemy import text as sql
 
 from moorage.core.lifecycle import lifecycle
 from moorage.database.schema import document, flag, identifier, metadata, moment, number, prose, text
 
 
 class State(StrEnum):
-    QUEUED = "queued"    #: nobody works on it; `not_before` says from when somebody may
+    QUEUED = "queued"  #: nobody works on it; `not_before` says from when somebody may
     RUNNING = "running"  #: its owner works on it, for as long as the owner's lease holds
-    PARKED = "parked"    #: it waits, without a thread, for the operation in `waits_for`
-    DONE = "done"        #: all steps are done; over
-    UNDONE = "undone"    #: it failed or was cancelled and every step was taken back; over
+    PARKED = "parked"  #: it waits, without a thread, for the operation in `waits_for`
+    DONE = "done"  #: all steps are done; over
+    UNDONE = "undone"  #: it failed or was cancelled and every step was taken back; over
 
 
 OVER = frozenset({State.DONE, State.UNDONE})
@@ -30,6 +31,15 @@ LIFE = lifecycle(
     ("give-up",  {State.RUNNING},                           State.UNDONE),
 )
 # fmt: on
+
+#: The condition of the index that claims walk, in the very words that both databases' planners recognise it by.
+UNDERWAY = sql("operations.state IN ('queued', 'running')")
+
+
+def _partial(name: str, *columns: str, where: TextClause, prefix: str = "ix", unique: bool = False) -> Index:
+    bare = sql(where.text.replace("operations.", ""))
+    return Index(f"{prefix}_operations_{name}", *columns, unique=unique, sqlite_where=bare, postgresql_where=bare)
+
 
 operations = Table(
     "operations",
@@ -58,15 +68,15 @@ operations = Table(
     text("error_code"),
     number("error_status"),
     prose("error"),  # the sentence of the failure that turned it back, or of the last one
-    identifier("key"),  # Moorage-Key: finds the operation of a repeated request
+    text("key"),  # Moorage-Key: finds the operation of a repeated request
     moment("created_at", nullable=False),
     moment("updated_at", nullable=False),
     moment("ended_at"),
-    Index("ix_operations_open", "queue", "state", "not_before"),
+    _partial("open", "queue", "created_at", "id", where=UNDERWAY),
     Index("ix_operations_resource", "resource_kind", "resource_id", "state"),
-    Index("ix_operations_ended_at", "ended_at"),
-    Index("ix_operations_waits_for", "waits_for"),
-    UniqueConstraint("project_id", "key", name="uq_operations_key"),
+    _partial("ended_at", "ended_at", where=sql("ended_at IS NOT NULL")),
+    _partial("waits_for", "waits_for", where=sql("waits_for IS NOT NULL")),
+    _partial("key", "project_id", "key", where=sql('"key" IS NOT NULL'), prefix="uq", unique=True),
 )
 
 processes = Table(
@@ -76,10 +86,20 @@ processes = Table(
     text("host", nullable=False),
     number("pid", nullable=False),
     text("started", 32, nullable=False),  # clock ticks since boot, from /proc
-    text("boot", 64, nullable=False),
+    text("boot", 128, nullable=False),  # and the pid namespace within it
     text("role", 32, nullable=False),  # up, api, worker, host
     document("queues", nullable=False),
     moment("heartbeat_at", nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    text("name", 64, primary_key=True),
+    moment("due_at", nullable=False),
+    identifier("owner"),  # the process that runs it
+    moment("lease_until"),
+    prose("error"),  # why its last run failed
 )
 
 events = Table(
@@ -94,5 +114,6 @@ events = Table(
     text("request_id", 128),
     document("facts", nullable=False),
     Index("ix_events_resource", "resource_kind", "resource_id"),
+    Index("ix_events_at", "at"),
     sqlite_autoincrement=True,
 )

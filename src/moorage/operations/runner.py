@@ -24,22 +24,35 @@ from moorage.operations.work import Carried
 log = logging.getLogger(__name__)
 
 LEASE_S = 10.0
-POLL_S = 0.25     #: how soon work that another process has queued is noticed
-SURVEY_S = 2.0    #: how often processes of this host are looked at for signs of death
+POLL_S = 0.25  #: how soon work that another process has queued is noticed
+SURVEY_S = 2.0  #: how often processes of this host are looked at for signs of death
 RETENTION_S = 7 * 86400.0
 
 
 class Runner:
     """Carries out the operations of `queues` in this process."""
 
-    def __init__(self, database: Database, flows: Flows, rooms: Any, me: Process, queues: Collection[str], *, threads: int = 8, lease_s: float = LEASE_S) -> None:
+    def __init__(
+        self,
+        database: Database,
+        flows: Flows,
+        rooms: Any,
+        me: Process,
+        queues: Collection[str],
+        *,
+        threads: int = 8,
+        lease_s: float = LEASE_S,
+    ) -> None:
         self._database, self._flows, self._rooms, self.me, self._queues = database, flows, rooms, me, set(queues)
         self._threads, self._lease_s = threads, lease_s
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="operation")
         self._busy: dict[str, str] = {}  # resource id -> operation id
         self._dead: list[str] = []
         self._guard, self._wake, self._stop = threading.Lock(), threading.Event(), threading.Event()
-        self._loops = [threading.Thread(target=loop, name=f"operations-{loop.__name__}", daemon=True) for loop in (self._dispatch, self._beat)]
+        self._loops = [
+            threading.Thread(target=loop, name=f"operations-{loop.__name__}", daemon=True)
+            for loop in (self._dispatch, self._beat)
+        ]
 
     def start(self) -> None:
         """Register this process and begin to claim."""
@@ -74,7 +87,9 @@ class Runner:
         last = tx.value(select(processes.c.heartbeat_at).order_by(processes.c.heartbeat_at.desc()).limit(1))
         away = tx.now - last if last is not None else 0
         if away > self._lease_s * journal.SECOND:
-            tx.run(operations.update().where(operations.c.state.in_(OPEN)).values(deadline=operations.c.deadline + away))
+            tx.run(
+                operations.update().where(operations.c.state.in_(OPEN)).values(deadline=operations.c.deadline + away)
+            )
 
     def _dispatch(self) -> None:
         looked = 0.0
@@ -118,7 +133,11 @@ class Runner:
         """A cheap look before the write transaction."""
         c = operations.c
         with self._database.read() as tx:
-            return bool(self._dead) or tx.value(select(c.id).where(c.queue.in_(list(self._queues)), journal.claimable(tx)).limit(1)) is not None
+            return (
+                bool(self._dead)
+                or tx.value(select(c.id).where(c.queue.in_(list(self._queues)), journal.claimable(tx)).limit(1))
+                is not None
+            )
 
     def _run(self, row: Any) -> None:
         try:

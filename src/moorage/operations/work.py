@@ -131,19 +131,37 @@ class Carried:
         self._back, self._attempts = True, 0
         with self._database.write() as tx:
             journal.write(
-                tx, self.id, self.epoch, back=True, step=self._step, attempts=0,
-                error=known.sentence, error_code=known.code, error_status=known.status,
+                tx,
+                self.id,
+                self.epoch,
+                back=True,
+                step=self._step,
+                attempts=0,
+                error=known.sentence,
+                error_code=known.code,
+                error_status=known.status,
             )
             self._settle(tx)
 
     def _pause(self) -> None:
         """Give the operation back to the queue for a while that doubles each time."""
         wait = min(FIRST_PAUSE_S * 2**self._attempts, LONGEST_PAUSE_S)
-        error = {"error": self.error.sentence, "error_code": self.error.code, "error_status": self.error.status} if self.error else {}
+        error = (
+            {"error": self.error.sentence, "error_code": self.error.code, "error_status": self.error.status}
+            if self.error
+            else {}
+        )
         with self._database.write() as tx:
             journal.write(
-                tx, self.id, self.epoch, state=State.QUEUED, owner=None, lease_until=None, attempts=self._attempts + 1,
-                not_before=tx.now + int(wait * SECOND), **error,
+                tx,
+                self.id,
+                self.epoch,
+                state=State.QUEUED,
+                owner=None,
+                lease_until=None,
+                attempts=self._attempts + 1,
+                not_before=tx.now + int(wait * SECOND),
+                **error,
             )
         raise _Set_aside
 
@@ -153,7 +171,16 @@ class Carried:
             row = journal.get(tx, other)
             waiting = row is not None and row["state"] not in (State.DONE, State.UNDONE)
             state, waits_for = (State.PARKED, other) if waiting else (State.QUEUED, None)
-            journal.write(tx, self.id, self.epoch, state=state, waits_for=waits_for, owner=None, lease_until=None, results=self.results)
+            journal.write(
+                tx,
+                self.id,
+                self.epoch,
+                state=state,
+                waits_for=waits_for,
+                owner=None,
+                lease_until=None,
+                results=self.results,
+            )
             if not waiting:
                 tx.notify(journal.BEGUN, "")
         raise _Set_aside
