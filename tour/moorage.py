@@ -1,0 +1,103 @@
+"""The Moorage that the tour uses: its process, and everything on this machine that belongs to its state directory."""
+
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+from tour.shell import BIN, Failed, Shell
+
+
+class Moorage:
+    """`moorage up` on one state directory."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def up(self) -> None:
+        """Start it and wait until it answers."""
+        log = (self.state.parent / f"{self.state.name}.log").open("ab")
+        command = [BIN / "moorage", "up", "--state", self.state, "--listen", f"127.0.0.1:{self.port}"]
+        self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        until = time.monotonic() + 30
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5).read()
+                return
+            except OSError:
+                if self._process.poll() is not None or time.monotonic() > until:
+                    raise Failed(f"FAILED: moorage did not start; see {log.name}") from None
+                time.sleep(0.02)
+
+    def kill(self) -> None:
+        """SIGKILL the control plane."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def down(self) -> str:
+        """`moorage down`."""
+        printed = Shell().run("moorage", "down", "--state", self.state)
+        if self._process is not None:
+            self._process.wait(10)
+        return printed
+
+    def user(self, cloud: str = "moorage") -> Shell:
+        """A terminal after the two export lines."""
+        return Shell(OS_CLIENT_CONFIG_FILE=str(self.state / "clouds.yaml"), OS_CLOUD=cloud, MOORAGE_STATE=str(self.state))
+
+    def processes(self) -> dict[int, str]:
+        """All processes of this state directory, by what their command lines name."""
+        marks = (str(self.state), sockets_name(self.state))
+        found = {}
+        for entry in os.listdir("/proc"):
+            if entry.isdigit() and int(entry) != os.getpid():
+                try:
+                    line = Path(f"/proc/{entry}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                except OSError:
+                    continue
+                if any(mark in line for mark in marks) and " -m tour" not in line:
+                    found[int(entry)] = line
+        return found
+
+    def devices(self) -> list[str]:
+        """Loop devices whose file lies in a directory of this Moorage."""
+        found = []
+        for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+            try:
+                if sockets_name(self.state) in backing.read_text():
+                    found.append("/dev/" + backing.parts[3])
+            except OSError:
+                continue
+        return found
+
+    def files(self) -> list[str]:
+        """Files of volumes and images."""
+        return [str(p.relative_to(self.state)) for room in ("volumes", "images") for p in (self.state / room).rglob("*") if p.is_file()]
+
+
+def kill_all(moorage: Moorage) -> None:
+    """SIGKILL everything that belongs to the state directory, as a power cut for it would."""
+    for pid in moorage.processes():
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def sockets_name(state: Path) -> str:
+    """The directory of sockets of a state directory ends like this."""
+    return "/moorage/" + hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:12]
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
