@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from moorage.database import Database
+from moorage.database.migrate import upgrade
 from tests import postgres
 
 
@@ -56,3 +58,29 @@ def database_url(request: pytest.FixtureRequest, state_dir: Path, postgres_serve
     else:
         with postgres_server.database() as url:
             yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, state_dir: Path, postgres_server: postgres.Server) -> Iterator[Database]:
+    """A database with today's schema and no rows, on each engine."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{state_dir}/moorage.db"
+        migrate(url)
+        yield from opened(url)
+    else:
+        with postgres_server.database("schema", migrate) as url:
+            yield from opened(url)
+
+
+def migrate(url: str) -> None:
+    """Bring the database at `url` to today's schema, and let go of it."""
+    for database in opened(url):
+        upgrade(database)
+
+
+def opened(url: str) -> Iterator[Database]:
+    database = Database(url)
+    try:
+        yield database
+    finally:
+        database.close()

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import select
 
 from moorage.database import Database
+from moorage.database.migrate import applied, known, upgrade
 from tests import postgres
 
 
@@ -18,6 +20,12 @@ def test_a_database_of_each_engine_answers(database_url: str) -> None:
     with database.write() as tx:
         assert tx.now > 0
     database.close()
+
+
+def test_a_migrated_database_of_each_engine_knows_every_change(database: Database) -> None:
+    assert upgrade(database) == []
+    with database.read() as tx:
+        assert sorted(row["name"] for row in tx.all(select(applied))) == known()
 
 
 def test_a_template_is_filled_once_and_copied(postgres_server: postgres.Server) -> None:
