@@ -6,8 +6,10 @@ chooses; then nothing but `moorage down` and `moorage doctor --fix`, and the tou
 """
 
 import argparse
+import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,7 +46,7 @@ def once(n: int, after: float) -> bool:
         try:
             tour.wait(after)
         except subprocess.TimeoutExpired:
-            tour.kill()
+            os.killpg(tour.pid, signal.SIGKILL)
             tour.wait()
         moorage = Moorage(state)
         kill_all(moorage)

@@ -24,6 +24,7 @@ class Route:
     since: Version = (0, 0)
     until: Version = (9999, 9999)
     body: Body | None = None      #: None: the body is not looked at
+    body_type: str | None = None  #: the one content type that it takes; None: what the service reads as JSON
     action: str | None = None     #: the one key of the body, for `POST .../action`
     open: bool = False            #: no token is needed
     stream: bool = False

@@ -20,6 +20,11 @@ class Service(ABC):
     def __init__(self, routes: Iterable[Route]) -> None:
         self.table = Table(routes)
 
+    @property
+    def base_path(self) -> str:
+        """What the routes' paths follow, as clients write it."""
+        return self.prefix
+
     def split(self, path: str) -> tuple[str, str | None]:
         """`path` (below the prefix) without its project id, and the project id, where the service puts it into paths."""
         return path, None
