@@ -1,7 +1,9 @@
 """Every hostile image is refused and the refusal says why; every good one passes with the size of its disk."""
 
+import json
 import re
 import shutil
+import subprocess
 
 import pytest
 
@@ -50,6 +52,16 @@ def test_a_good_image_passes_with_the_size_of_its_disk(good, tmp_path):
 def test_no_declaration_makes_it_acceptable(hostile, declared):
     with pytest.raises(ContentRefused):
         inspect(hostile.data, declared)
+
+
+@pytest.mark.parametrize(("declared", "kind"), [("vhd", "vpc"), ("vmdk", "vmdk"), ("qcow2", "qcow2")])
+def test_a_size_that_the_format_rounds_is_the_one_that_qemu_sees(declared, kind, tmp_path):
+    if not shutil.which("qemu-img"):
+        pytest.skip("qemu-img is not installed")
+    path = tmp_path / "image"
+    subprocess.run(["qemu-img", "create", "-q", "-f", kind, str(path), "12345678912"], check=True)
+    told = subprocess.run(["qemu-img", "info", "-f", kind, "--output=json", str(path)], check=True, capture_output=True)
+    assert inspect(path.read_bytes(), declared).virtual_size == json.loads(told.stdout)["virtual-size"]
 
 
 def test_the_corpus_can_be_built(tmp_path):

@@ -1,0 +1,106 @@
+"""
+The one pass over an upload: everything that is to be known of an image's bytes is learnt while they go by.
+
+Whoever feeds does so from a worker thread, best with a mebibyte or more at a time.  `feed` comes back while the hashes
+still run, each in its own lane, so that the write of the same bytes goes on beside them.  Memory stays flat.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from moorage.core.errors import Malformed, TooLarge
+from moorage.images.digests import Digests
+from moorage.images.formats import LARGEST_DISK_BYTES, Inspection
+from moorage.images.lanes import Lane
+
+_GATHERED_BYTES = 1 << 20  #: smaller chunks are put together, since handing one to another thread has its price
+CHECKSUM = "md5"
+OS_HASH = "sha512"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An image that came in whole and is what it was said to be."""
+
+    size: int
+    checksum: str
+    os_hash_algo: str
+    os_hash_value: str
+    digests: bytes  #: see `images.digests`
+    format: str
+    virtual_size: int | None
+
+
+class Intake:
+    """Learns of an upload: `feed` every byte in order, then `finish`; what either raises ends the upload."""
+
+    def __init__(
+        self,
+        disk_format: str,
+        container_format: str,
+        *,
+        size: int | None = None,
+        size_limit: int | None = None,
+        os_hash_algo: str = OS_HASH,
+        largest_disk_bytes: int = LARGEST_DISK_BYTES,
+    ) -> None:
+        self._announced, self._limit = size, size_limit
+        self._algorithm = os_hash_algo
+        self._checksum = hashlib.new(CHECKSUM, usedforsecurity=False)
+        self._os_hash = hashlib.new(os_hash_algo)
+        self._digests = Digests()
+        self._inspection = Inspection(disk_format, container_format, largest_disk_bytes)
+        self._size = 0
+        self._lanes = [Lane(work) for work in (self._checksum.update, self._os_hash.update, self._digests.feed)]
+        self._gathered = bytearray()
+        self._check_limit(size or 0)
+
+    def feed(self, chunk: bytes) -> None:
+        """Take in the next bytes, which nobody may change any more.
+
+        Raises `TooLarge`, `Malformed` (more than announced) or `ContentRefused`.
+        """
+        self._size += len(chunk)
+        self._check_limit(self._size)
+        if self._announced is not None and self._size > self._announced:
+            raise Malformed(reason=f"More than the announced {self._announced} bytes were sent.")
+        self._inspection.feed(chunk)
+        self._hash(chunk)
+
+    def finish(self) -> Taken:
+        """All that was learnt; raises `Malformed` (fewer than announced) or `ContentRefused`."""
+        if self._announced is not None and self._size != self._announced:
+            raise Malformed(reason=f"{self._size} bytes were sent, not the announced {self._announced}.")
+        inspected = self._inspection.finish()
+        self._flush()
+        for lane in self._lanes:
+            lane.drain()
+        return Taken(
+            size=self._size,
+            checksum=self._checksum.hexdigest(),
+            os_hash_algo=self._algorithm,
+            os_hash_value=self._os_hash.hexdigest(),
+            digests=self._digests.finish(),
+            format=inspected.format,
+            virtual_size=inspected.virtual_size,
+        )
+
+    def _hash(self, chunk: bytes) -> None:
+        if self._gathered or len(chunk) < _GATHERED_BYTES:
+            self._gathered += chunk
+            if len(self._gathered) >= _GATHERED_BYTES:
+                self._flush()
+        else:
+            self._put(chunk)
+
+    def _flush(self) -> None:
+        self._put(bytes(self._gathered))
+        self._gathered = bytearray()
+
+    def _put(self, chunk: bytes) -> None:
+        for lane in self._lanes:
+            lane.put(chunk)
+
+    def _check_limit(self, size: int) -> None:
+        if self._limit is not None and size > self._limit:
+            raise TooLarge(reason=f"The image is larger than the {self._limit} bytes that one may have.")
