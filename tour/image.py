@@ -9,7 +9,7 @@ from pathlib import Path
 
 SUITE = "bookworm"
 ROOM_MIB = 1536  #: size of the file system
-SOURCES = ("/etc/apt/sources.list", *sorted(str(p) for p in Path("/etc/apt/sources.list.d").glob("*")) if Path("/etc/apt/sources.list.d").is_dir() else ())
+SOURCES = ("/etc/apt/sources.list", *sorted(str(path) for path in Path("/etc/apt/sources.list.d").glob("*")))
 
 
 def cache() -> Path:
@@ -29,7 +29,7 @@ def debian() -> Path:
 
 def mirror() -> str:
     """Where this machine gets Debian's packages from."""
-    for source in SOURCES:
+    for source in filter(os.path.isfile, SOURCES):
         for line in Path(source).read_text(errors="replace").splitlines():
             found = re.match(r"\s*(?:deb\s+(?:\[[^]]*]\s*)?|URIs:\s*)((?:https?|file|mirror\+file):\S+)", line)
             if found and "security" not in found[1]:
