@@ -51,7 +51,7 @@ def test_the_median_file_is_short() -> None:
 def test_no_function_is_long() -> None:
     long = []
     for path in python():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(), str(path))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 if length > FUNCTION_LINES:
@@ -64,7 +64,7 @@ def test_modules_are_named_for_what_they_hold() -> None:
 
 
 def test_every_module_opens_by_saying_what_it_is() -> None:
-    silent = [path for path in PACKAGE.rglob("*.py") if not ast.get_docstring(ast.parse(path.read_text()))]
+    silent = [path for path in PACKAGE.rglob("*.py") if not ast.get_docstring(ast.parse(path.read_text(), str(path)))]
     assert [str(path.relative_to(ROOT)) for path in silent] == []
 
 
