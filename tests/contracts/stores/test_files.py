@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -124,3 +125,25 @@ def test_a_store_is_built_by_its_kind(tmp_path):
     assert build("memory", "quick", {}).names() == frozenset()
     with pytest.raises(StoreKindUnknown, match="floppy"):
         build("floppy", "a", {})
+
+
+def test_writers_and_deleters_in_one_folder_do_not_trip_over_each_other(tmp_path):
+    store = FilesStore("files", tmp_path / "objects")
+    failures = []
+
+    def churn(number):
+        try:
+            for turn in range(200):
+                name = f"images/8a1c/op{number}-{turn}"
+                put(store, b"x", name)
+                store.delete(name)
+        except Exception as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=churn, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert store.names() == frozenset()

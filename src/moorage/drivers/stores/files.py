@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from moorage.drivers.stores.naming import PART, NameRefused, checked, image_of
+from moorage.drivers.stores.writeback import STEP_BYTES, begin_writeback
 from moorage.images.store import ObjectMissing, Store, StoreFull, StoreUnavailable, Traits, Writer
 
 _CHUNK_BYTES = 1 << 20
@@ -49,7 +50,7 @@ class FilesStore(Store):
         with self._as_problems(name):
             gone = [_unlink(path), _unlink(_part(path))]
             if any(gone):
-                _sync_folder(path.parent)
+                _sync_nearest_folder(path.parent)
             self._drop_empty_folders(path.parent)
 
     def size(self, name: str) -> int:
@@ -70,7 +71,7 @@ class FilesStore(Store):
 
     def free(self) -> int | None:
         with self._as_problems(self.id):
-            self.root.mkdir(parents=True, exist_ok=True)
+            self._make_folder(self.root)
             room = os.statvfs(self.root)
         return room.f_bavail * room.f_frsize
 
@@ -80,8 +81,8 @@ class FilesStore(Store):
     def _new_part(self, name: str) -> int:
         path = _part(self.path(name))
         for _ in range(_TRIES):
-            self._make_folder(path.parent)
             try:
+                self._make_folder(path.parent)
                 return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             except FileNotFoundError:
                 continue  # a delete beside us has just dropped the folder because it was empty
@@ -92,10 +93,18 @@ class FilesStore(Store):
             return
         self._make_folder(folder.parent)
         try:
-            folder.mkdir(mode=0o711 if self.owner else 0o700)
+            folder.mkdir(mode=0o700)
         except FileExistsError:
             return
-        _sync_folder(folder.parent)
+        if self.owner:
+            folder.chmod(0o711)  # passable, not listed: who owns the files may open those that it is told of
+
+    def _sync_folders(self, folder: Path) -> None:
+        """Bring every folder down to `folder` to the disk; which of them was new, a crash may have forgotten."""
+        while folder != self.root.parent:
+            _sync_folder(folder)
+            folder = folder.parent
+        _sync_folder(folder)
 
     def _drop_empty_folders(self, folder: Path) -> None:
         while folder != self.root and self.root in folder.parents:
@@ -123,7 +132,7 @@ class FileWriter(Writer):
     def __init__(self, store: FilesStore, name: str, fd: int) -> None:
         self._store, self._name, self._fd = store, name, fd
         self._path = store.path(name)
-        self._size = 0
+        self._size = self._begun = 0  #: bytes written; bytes that the kernel was told to bring to the disk
         self._committed = False
 
     def write(self, chunk: bytes) -> None:
@@ -131,6 +140,9 @@ class FileWriter(Writer):
             for start, end in _solid_runs(chunk, self._size):
                 _write_all(self._fd, memoryview(chunk)[start:end], self._size + start)
         self._size += len(chunk)
+        if self._size - self._begun >= STEP_BYTES:
+            begin_writeback(self._fd, self._begun, self._size - self._begun)
+            self._begun = self._size
 
     def commit(self) -> None:
         if self._committed:
@@ -144,7 +156,7 @@ class FileWriter(Writer):
             if not self._is_ours(_part(self._path)):
                 raise FileNotFoundError(errno.ENOENT, "a later try took the name")
             os.rename(_part(self._path), self._path)
-            _sync_folder(self._path.parent)
+            self._store._sync_folders(self._path.parent)
         self._committed = True
         self._close()
 
@@ -220,6 +232,14 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _sync_nearest_folder(folder: Path) -> None:
+    """Bring a deletion to the disk, even if the folder went too, by a delete beside this one."""
+    try:
+        _sync_folder(folder)
+    except FileNotFoundError:
+        _sync_nearest_folder(folder.parent)
 
 
 def _solid_runs(chunk: bytes, offset: int) -> Iterator[tuple[int, int]]:
