@@ -12,7 +12,7 @@ down:     # stop it, storage daemons too
 
 test:     # everything that must hold: check, then the whole suite on SQLite and PostgreSQL
 	@$(MAKE) --no-print-directory check
-	.venv/bin/pytest -q -n $(JOBS) --dist worksteal $(ARGS)
+	.venv/bin/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check:    # lint, format, types, the import rule, house rules, documentation against the code
 	@scripts/setup test

@@ -11,6 +11,11 @@ import pytest
 from moorage.database import Database
 from moorage.database.migrate import upgrade
 from tests import postgres
+from tests import test_house as house
+
+
+def pytest_report_header() -> str:
+    return f"house: {house.summary()}"
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -43,9 +43,18 @@ def test_no_file_is_long() -> None:
     assert [f"{path.relative_to(ROOT)}: {lines(path)}" for path in python() if lines(path) > FILE_LINES] == []
 
 
+def sizes() -> list[int]:
+    return sorted(lines(path) for path in python() if PACKAGE in path.parents and path.name != "__init__.py")
+
+
+def summary() -> str:
+    """One line on the sizes of the package's files, for the head of every test run."""
+    found = sizes()
+    return f"{len(found)} files, median {statistics.median(found):.0f} lines, longest {found[-1]}"
+
+
 def test_the_median_file_is_short() -> None:
-    sizes = [lines(path) for path in python() if PACKAGE in path.parents and path.name != "__init__.py"]
-    assert statistics.median(sizes) <= MEDIAN_LINES
+    assert statistics.median(sizes()) <= MEDIAN_LINES
 
 
 def test_no_function_is_long() -> None:
