@@ -15,6 +15,7 @@ HOLES = b"".join((bytes(200_000), b"x", bytes(65_536), os.urandom(70_001), bytes
 STRANGE_NAMES = (
     "", "/", "/etc/passwd", "../out", "images/../../out", "images//x", "images/./x", "images/x/", "images/.hidden",
     "images/x\0y", "images/x\ny", "images/-rf", "images/é", "images/x.part", "x" * 201, "a/" * 260 + "a", "a\\b", "~",
+    "images", "staging", "volumes/1/head", "keys/1", "moorage.db", "images\\..\\x",
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from moorage.drivers.stores.naming import PART, NameRefused, checked, image_of
+from moorage.drivers.stores.naming import FOLDERS, PART, NameRefused, checked, image_of
 from moorage.drivers.stores.writeback import STEP_BYTES, begin_writeback
 from moorage.images.store import ObjectMissing, Store, StoreFull, StoreUnavailable, Traits, Writer
 
@@ -60,14 +60,17 @@ class FilesStore(Store):
     def names(self) -> frozenset[str]:
         found = set()
         with self._as_problems(self.id):
-            for folder, _, files in os.walk(self.root, onerror=_raise_unless_gone):
-                for file in files:
-                    relative = os.path.relpath(os.path.join(folder, file), self.root).removesuffix(PART)
-                    try:
-                        found.add(checked(relative))
-                    except NameRefused:
-                        pass  # nobody but us names files here, save people, whose files we leave alone
+            for path in self._files():
+                try:
+                    found.add(checked(os.path.relpath(path, self.root).removesuffix(PART)))
+                except NameRefused:
+                    pass  # nobody but us names files here, save people, whose files we leave alone
         return frozenset(found)
+
+    def _files(self) -> Iterator[str]:
+        for top in FOLDERS:
+            for folder, _, files in os.walk(self.root / top, onerror=_raise_unless_gone):
+                yield from (os.path.join(folder, file) for file in files)
 
     def free(self) -> int | None:
         with self._as_problems(self.id):
@@ -107,7 +110,7 @@ class FilesStore(Store):
         _sync_folder(folder)
 
     def _drop_empty_folders(self, folder: Path) -> None:
-        while folder != self.root and self.root in folder.parents:
+        while self.root in folder.parents and folder.parent != self.root:
             try:
                 folder.rmdir()
             except OSError:
