@@ -25,6 +25,7 @@ from moorage.core.errors import Problem, Unavailable
 
 OUTPUT_LIMIT_BYTES = 1 << 20
 COMPLAINT_LIMIT_BYTES = 4096
+START_PATIENCE_S = 10.0
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 # fmt: off
@@ -38,9 +39,11 @@ REMEDIES = {
 
 # The shell sets limits without a race and without `preexec_fn`, which is unsafe where there are threads.
 HELPER = 'ulimit -c 0; ulimit -v "$1"; ulimit -t "$2"; shift 2; exec "$@"'
-DAEMON = 'read go || exit 1; ulimit -c 0; exec "$@" </dev/null'
+# A daemon is nobody's child by the time it begins: some ask the kernel to end them with the thread that started them.
+ORPHAN = 'exec 4<&0; /bin/sh -c "$@" <&4 4<&- & echo $!'
+DAEMON = 'read go <&1 || exit 1; ulimit -c 0; exec "$@" </dev/null >/dev/null'
 LISTENER = (
-    "read go || exit 1; ulimit -c 0; exec 3<&1 >/dev/null </dev/null; "
+    "read go <&1 || exit 1; ulimit -c 0; exec 3<&0 </dev/null >/dev/null; "
     'LISTEN_FDS=1; LISTEN_PID=$$; export LISTEN_FDS LISTEN_PID; exec "$@"'
 )
 
@@ -93,42 +96,36 @@ class Identity:
         return cls(pid, start, boot_id())
 
     def alive(self) -> bool:
-        """Whether it runs (or is stopped); one that only waits to be buried is dead."""
-        _bury()
-        return self.boot == boot_id() and _start(self.pid) == self.start
+        """Whether any thread of it still runs, is stopped, or hangs in the kernel, from where a write may yet land."""
+        return not self.wait(0)
 
     def end(self, patience_s: float, number: signal.Signals = signal.SIGKILL) -> bool:
         """Send it `number` and wait; says whether it is gone. Nobody else is ever hit."""
-        try:
-            descriptor = os.pidfd_open(self.pid)
-        except ProcessLookupError:
-            return True
-        try:
-            if not self.alive():  # asked after the descriptor was opened, so that it cannot mean another process
-                return True
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(descriptor, number)
-            return self._gone(descriptor, patience_s)
-        finally:
-            os.close(descriptor)
-            _bury()
+        return self._watch(patience_s, number)
 
     def wait(self, patience_s: float) -> bool:
         """Wait for its end; says whether it has come."""
+        return self._watch(patience_s, None)
+
+    def _watch(self, patience_s: float, number: signal.Signals | None) -> bool:
         try:
             descriptor = os.pidfd_open(self.pid)
         except ProcessLookupError:
             return True
         try:
-            return not self.alive() or self._gone(descriptor, patience_s)
+            if self.boot != boot_id() or _start(self.pid) != self.start:
+                return True  # asked after the descriptor was opened, which therefore means this process
+            if number is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(descriptor, number)
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)  # ready once the last thread has left, not the first
+            gone = bool(poll.poll(patience_s * 1000))
+            if gone:
+                _bury(self.pid)
+            return gone
         finally:
             os.close(descriptor)
-
-    @staticmethod
-    def _gone(descriptor: int, patience_s: float) -> bool:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(patience_s * 1000))
 
 
 def boot_id() -> str:
@@ -141,7 +138,7 @@ def _start(pid: int) -> int | None:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if fields[0] in "ZX" else int(fields[19])
+    return int(fields[19])
 
 
 def find(program: str) -> str:
@@ -234,37 +231,29 @@ def _sentence(complaint: bytes) -> str:
 class Daemon:
     """A process that is about to outlive us. It waits for `go`; without it, it ends when this process does."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
-        self._process = process
-        _children[process.pid] = process
-        self.identity = Identity.of(process.pid)
+    def __init__(self, identity: Identity, control: socket.socket, complaints: IO[bytes]) -> None:
+        self.identity = identity
+        self._control = control
+        self._complaints = complaints
 
     def go(self) -> None:
         """Let it begin. Its identity should be written down by now."""
-        go = self._pipe(self._process.stdin)
-        with contextlib.suppress(BrokenPipeError):
-            go.write(b"go\n")
-            go.close()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._control.sendall(b"go\n")
+        self._control.close()
 
     def release(self) -> None:
         """Stop listening to what it says: from here on its standard error goes nowhere."""
-        self._pipe(self._process.stderr).close()
+        self._complaints.close()
 
     def abandon(self) -> str:
         """End it, and return what it said before it ended."""
-        with contextlib.suppress(BrokenPipeError):
-            self._pipe(self._process.stdin).close()
+        self._control.close()
         self.identity.end(patience_s=5)
-        stderr = self._pipe(self._process.stderr)
-        os.set_blocking(stderr.fileno(), False)
-        said = stderr.read(COMPLAINT_LIMIT_BYTES) or b""
-        stderr.close()
+        os.set_blocking(self._complaints.fileno(), False)
+        said = self._complaints.read(COMPLAINT_LIMIT_BYTES) or b""
+        self._complaints.close()
         return _sentence(said)
-
-    @staticmethod
-    def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
-        assert pipe is not None
-        return pipe
 
 
 def start(
@@ -279,23 +268,30 @@ def start(
 
     A `listening` socket is handed over in the way of systemd's socket activation.
     """
-    _bury()
-    process = subprocess.Popen(
-        ["/bin/sh", "-c", DAEMON if listening is None else LISTENER, "sh", find(argv[0]), *argv[1:]],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL if listening is None else listening.fileno(),
-        stderr=subprocess.PIPE,
-        bufsize=0,
-        pass_fds=tuple(inherit),
-        **_surroundings(account),
-    )
-    return Daemon(process)
+    script = DAEMON if listening is None else LISTENER
+    program = find(argv[0])
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", ORPHAN, "sh", script, "sh", program, *argv[1:]],
+            stdin=subprocess.DEVNULL if listening is None else listening.fileno(),
+            stdout=theirs.fileno(),
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            pass_fds=tuple(inherit),
+            **_surroundings(account),
+        )
+    assert process.stderr is not None
+    process.wait()
+    ours.settimeout(START_PATIENCE_S)
+    try:
+        return Daemon(Identity.of(int(ours.recv(32))), ours, process.stderr)
+    except (OSError, ValueError) as error:
+        ours.close()
+        raise ProgramFailed(program=argv[0], why="it did not start") from error
 
 
-_children: dict[int, "subprocess.Popen[bytes]"] = {}
-
-
-def _bury() -> None:
-    for pid, process in list(_children.items()):
-        if process.poll() is not None:
-            _children.pop(pid, None)
+def _bury(pid: int) -> None:
+    """Daemons are somebody else's children, unless we are the first process of a container."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

@@ -38,16 +38,23 @@ from moorage.volumes.backend import (
 
 
 class Turn:
-    """The verbs of one volume, one after the other; `survey` waits for its turn like everybody."""
+    """The verbs of one volume, one after the other; `survey` waits for none of them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+
+    def begin(self) -> bool:
+        """Whether nobody else is at it; then `end` must follow."""
+        return self._lock.acquire(blocking=False)
+
+    def end(self) -> None:
+        self._lock.release()
 
     def __enter__(self) -> None:
         self._lock.acquire()
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        self.end()
 
 
 class FilesBackend(Backend):
@@ -119,7 +126,7 @@ class FilesBackend(Backend):
         if server is not None and not self._records.alive(server):
             if server.entries:
                 raise ServerDied(volume=volume)
-            self._daemons.forget(server)
+            self._daemons.forget(volume)
             server = None
         if server is None:
             self._layers.check(head)
@@ -152,8 +159,8 @@ class FilesBackend(Backend):
         with self._turn(volume):
             server = self._records.load(volume)
             if server is None:
-                return
-            if self._records.alive(server):
+                self._daemons.forget(volume)
+            elif self._records.alive(server):
                 self._close(server, attachment)
             else:
                 self._bury(server, attachment)
@@ -187,27 +194,34 @@ class FilesBackend(Backend):
                 self._layers.sync(server.head)
             self._records.save(server)
         if not server.entries:
-            self._daemons.forget(server)
+            self._daemons.forget(server.volume)
 
     def survey(self) -> Mapping[str, Served]:
         found = {}
         for volume in self._records.volumes():
-            with self._turn(volume):
+            turn = self._turn(volume)
+            free = turn.begin()
+            try:
                 server = self._records.load(volume)
                 if server is not None:
-                    found[volume] = self._look(server)
+                    found[volume] = self._look(server, talk=free)
+            finally:
+                if free:
+                    turn.end()
         return found
 
-    def _look(self, server: Server) -> Served:
+    def _look(self, server: Server, *, talk: bool) -> Served:
         alive = self._records.alive(server)
         usable = list(server.entries.values())
-        if alive:
+        if alive and talk:  # where a verb is under way, its conversation is not disturbed, and the record must do
             try:
                 opened = self._exports.opened(server)
                 usable = [entry for entry in usable if identifier(entry.name) in opened and standing(entry)]
-            except (qmp.Silent, qmp.Gone):
-                alive = self._records.alive(server)
-        if not alive:
+            except qmp.Gone:  # it is about to die
+                alive = not server.process.wait(qmp.PATIENCE_S)
+            except qmp.Silent:
+                pass
+        if not alive and talk:
             for entry in server.entries.values():
                 with suppress(Problem):
                     self._gates.shut(entry)
@@ -217,10 +231,12 @@ class FilesBackend(Backend):
     def clear(self, volume: str) -> None:
         with self._turn(volume):
             server = self._records.load(volume)
-            if server is not None:
-                for entry in server.entries.values():
-                    self._gates.shut(entry)
-                self._daemons.stop(server)
+            if server is None:
+                self._daemons.forget(volume)
+                return
+            for entry in server.entries.values():
+                self._gates.shut(entry)
+            self._daemons.stop(server)
 
     def space(self) -> Space:
         found = os.statvfs(self._root)

@@ -37,8 +37,8 @@ class Daemons:
         with self._sockets.listen(control) as controls, self._sockets.listen(data) as serves:
             argv = (
                 "qemu-storage-daemon",
-                "--chardev", f"socket,id=control,fd={controls.fileno()},server=on,wait=off",
-                "--monitor", "chardev=control,mode=control",
+                "--chardev", f"socket,id=volume-{volume},fd={controls.fileno()},server=on,wait=off",
+                "--monitor", f"chardev=volume-{volume},mode=control",
                 "--nbd-server", f"addr.type=fd,addr.str={serves.fileno()},max-connections=0",
             )  # fmt: skip
             try:
@@ -56,7 +56,7 @@ class Daemons:
                 daemon.release()
         except BaseException as error:
             said = daemon.abandon()
-            self.forget(server)
+            self.forget(volume)
             if isinstance(error, BackendUnsure):
                 raise ServerRefused(volume=volume, verb="start", why=said or "it is silent") from error
             raise
@@ -96,11 +96,10 @@ class Daemons:
             except (qmp.Silent, qmp.Gone, qmp.Refusal):
                 pass
             self.kill(server, "stop")
-        self.forget(server)
+        self.forget(server.volume)
 
-    def forget(self, server: Server) -> None:
-        """Remove what a daemon that has ended left."""
-        if server.home == self._records.home:
-            self._sockets.monitor(server.volume).unlink(missing_ok=True)
-            self._sockets.exports(server.volume).unlink(missing_ok=True)
-        self._records.remove(server.volume)
+    def forget(self, volume: str) -> None:
+        """Remove what a daemon of `volume` that has ended, or never began, left."""
+        self._sockets.monitor(volume).unlink(missing_ok=True)
+        self._sockets.exports(volume).unlink(missing_ok=True)
+        self._records.remove(volume)

@@ -7,6 +7,7 @@ attachment is read-only, and with TLS admits only who has the key, which is in a
 """
 
 import os
+import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from moorage.drivers.backends.files.records import Entry, Records, Server
 from moorage.drivers.backends.files.rights import Rights, give
 from moorage.volumes.backend import BackendUnsure, Connection, Door, Export
 
+SECRET = re.compile(r"(?:[0-9a-f]{2}){16,64}")
 OPEN_PATIENCE_S = 10.0
 END_PATIENCE_S = 10.0
 
@@ -76,8 +78,8 @@ class Gates:
     def _listen(self, entry: Entry, export: Export) -> socket.socket:
         if export.door is Door.SOCKET:
             return self._sockets.listen(self._sockets.gate(entry.name), door=True)
-        if not export.secret:
-            raise Refused(reason="A door with TLS needs a secret.")
+        if not SECRET.fullmatch(export.secret or ""):
+            raise Refused(reason="A door with TLS needs a secret of 128 bits or more, in hex.")
         self._write_key(self._sockets.key(entry.name), f"{entry.attachment}:{export.secret}\n")
         return sockets.listen_tcp(self._tls.listen_host, self._tls.ports, entry.name)
 

@@ -54,20 +54,21 @@ class Layers:
     def create(self, layer: Layer) -> None:
         """Leave `layer` whole under its name, or nothing under it."""
         path = self._own(layer.name)
-        if path.exists():
-            self.check(layer)
-            return
-        if layer.parent is not None:
-            self.check(layer.parent)
-        private_directory(path.parent, 0o711)
         unfinished = path.with_name(path.name + UNFINISHED)
+        exists = path.exists()
+        if exists:
+            self.check(layer)
+        elif layer.parent is not None:
+            self.check(layer.parent)
         with _room(layer.size):
+            private_directory(path.parent, 0o711)
             unfinished.unlink(missing_ok=True)
-            self._fill(layer, unfinished)
-            _sync(unfinished)
-            os.link(unfinished, path)
-            unfinished.unlink()
-            _sync(path.parent)
+            if not exists:
+                self._fill(layer, unfinished)
+                _sync(unfinished)
+                os.link(unfinished, path)
+                unfinished.unlink()
+            _sync(path.parent)  # also where it exists already: whoever made it may have been killed before
             _sync(path.parent.parent)
 
     def _fill(self, layer: Layer, path: Path) -> None:

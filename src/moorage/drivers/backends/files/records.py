@@ -16,7 +16,7 @@ from moorage.drivers.backends.files.rights import private_directory
 from moorage.drivers.processes import Identity, boot_id
 from moorage.volumes.backend import Cache, Door, Format
 
-SUFFIX = ".json"
+SUFFIX, DRAFT = ".json", ".new"
 
 
 @dataclass
@@ -85,7 +85,7 @@ class Records:
     def save(self, server: Server, *, durable: bool = False) -> None:
         """Replace the record; durable where an older one must not come back after a power failure."""
         path = self._path(server.volume)
-        draft = path.with_suffix(".new")
+        draft = path.with_suffix(DRAFT)
         with draft.open("w") as file:
             json.dump(asdict(server), file)
             if durable:
@@ -95,6 +95,7 @@ class Records:
 
     def remove(self, volume: str) -> None:
         """Forget the server. Unknown is fine."""
+        self._path(volume).with_suffix(DRAFT).unlink(missing_ok=True)
         self._path(volume).unlink(missing_ok=True)
 
     def volumes(self) -> Iterator[str]:

@@ -40,7 +40,7 @@ class Sockets:
         gid = -1 if self.door_gid is None else self.door_gid
         private_directory(self.directory, 0o711)
         private_directory(self.directory / "d", 0o700)
-        private_directory(self.directory / "g", 0o700 if self.door_gid is None else 0o750, gid)
+        private_directory(self.directory / "g", 0o700 if self.door_gid is None else 0o710, gid)
         private_directory(self.directory / "k", 0o711)
         if len(os.fsencode(self.gate("x"))) > PATH_LIMIT_BYTES:
             raise Refused(reason=f"The path {self.directory} is too long for sockets.")

@@ -1,0 +1,178 @@
+"""kill -9 of the control process at any line: daemons live on, are adopted, and nothing is left that nobody knows."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from moorage.drivers.backends.files import FilesBackend
+from moorage.volumes.backend import Cache, Door, Format
+from tests.drivers.clients import client
+from tests.drivers.plane import Plane
+
+PATTERN = b"steadily" * 512
+WATCHED = ("/moorage/drivers/backends/files/", "/moorage/drivers/processes.py")
+POINTS = 24
+
+
+def in_another_process(work: Callable[[], object]) -> int:
+    """Run `work` in a child and return how it ended: 0, 1 for an error, or minus the signal."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def killed_at(line: int, work: Callable[[], object]) -> int:
+    """As above, with a kill -9 before the `line`-th line of ours."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal count
+        if not any(part in frame.f_code.co_filename for part in WATCHED):
+            return None
+        if event == "line":
+            count += 1
+            if count == line:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    def traced() -> None:
+        sys.settrace(trace)
+        work()
+        sys.settrace(None)
+
+    return in_another_process(traced)
+
+
+def lines_of(work: Callable[[], object], answer: Path) -> int:
+    """How many lines of ours `work` runs through."""
+    seen = []
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        if not any(part in frame.f_code.co_filename for part in WATCHED):
+            return None
+        if event == "line":
+            seen.append(1)
+        return trace
+
+    def counted() -> None:
+        sys.settrace(trace)
+        work()
+        sys.settrace(None)
+        answer.write_text(str(len(seen)))
+
+    assert in_another_process(counted) == 0
+    return int(answer.read_text())
+
+
+def test_a_daemon_outlives_the_control_process_and_is_adopted(plane: Plane) -> None:
+    head, first = plane.layer(Format.QCOW2), plane.export("a1", Door.SOCKET)
+
+    def publish() -> None:
+        plane.again().publish(first, head, Cache.BACK)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_another_process(publish) == -signal.SIGKILL
+    adopted = plane.again()
+    assert adopted.survey()[plane.volume].exports == {"a1"}
+    daemon = plane.daemon()
+    with client(adopted.publish(first, head, Cache.BACK)) as nbd:
+        nbd.pwrite(PATTERN, 0)
+        second = plane.again()
+        with client(second.publish(plane.export("a2"), head, Cache.BACK)) as sibling:
+            assert sibling.pread(len(PATTERN), 0) == PATTERN
+        second.withdraw(plane.volume, "a2")
+        nbd.pwrite(PATTERN, len(PATTERN))
+    assert plane.daemon() == daemon
+    plane.again().withdraw(plane.volume, "a1")
+    assert plane.empty()
+
+
+@pytest.mark.parametrize("door", Door)
+def test_publishing_can_be_killed_anywhere_and_repeated(plane: Plane, door: Door) -> None:
+    head = plane.layer(Format.QCOW2)
+    backend = plane.backend
+    rehearsal = plane.export("a0", door)
+    lines = lines_of(lambda: backend.publish(rehearsal, head, Cache.BACK), plane.directory / "lines")
+    plane.again().clear(plane.volume)
+    for point in range(1, lines, max(1, lines // POINTS)):
+        export = plane.export("a1", door)
+        assert killed_at(point, lambda export=export: backend.publish(export, head, Cache.BACK)) == -signal.SIGKILL
+        address = plane.again().publish(export, head, Cache.BACK)
+        key = plane.key(export) if door is Door.TLS else None
+        with client(address, key) as nbd:
+            nbd.pwrite(PATTERN, 0)
+        plane.again().withdraw(plane.volume, "a1")
+        assert plane.empty(), f"after line {point}: {plane.leftovers()}"
+
+
+@pytest.mark.parametrize("undo", [FilesBackend.withdraw, FilesBackend.clear])
+def test_publishing_can_be_killed_anywhere_and_undone(plane: Plane, undo: Callable[..., None]) -> None:
+    head = plane.layer(Format.RAW)
+    backend = plane.backend
+    rehearsal = plane.export("a0", Door.SOCKET)
+    lines = lines_of(lambda: backend.publish(rehearsal, head, Cache.BACK), plane.directory / "lines")
+    plane.again().clear(plane.volume)
+    for point in range(2, lines, max(1, lines // POINTS)):
+        export = plane.export("a1", Door.SOCKET)
+        assert killed_at(point, lambda export=export: backend.publish(export, head, Cache.BACK)) == -signal.SIGKILL
+        again = plane.again()
+        again.survey()
+        undo(again, plane.volume, *(["a1"] if undo is FilesBackend.withdraw else []))
+        if plane.volume in again.survey():  # a daemon that was started and nobody's yet
+            assert again.survey()[plane.volume].exports == frozenset()
+            again.clear(plane.volume)
+        assert plane.empty(), f"after line {point}: {plane.leftovers()}"
+
+
+def test_withdrawing_can_be_killed_anywhere_and_repeated(plane: Plane) -> None:
+    head = plane.layer(Format.QCOW2)
+    backend = plane.backend
+    lines = 0
+    for step in range(POINTS + 1):
+        writer = plane.export("writer", Door.SOCKET)
+        with client(backend.publish(writer, head, Cache.BACK)) as nbd:
+            nbd.pwrite(bytes([step]) * 512, 0)
+        if step == 0:
+            lines = lines_of(lambda: backend.withdraw(plane.volume, "writer"), plane.directory / "lines")
+            continue
+        point = 1 + (step - 1) * (lines - 1) // POINTS
+        assert killed_at(point, lambda: backend.withdraw(plane.volume, "writer")) == -signal.SIGKILL
+        plane.again().withdraw(plane.volume, "writer")
+        if plane.volume in plane.again().survey():
+            plane.again().clear(plane.volume)
+        assert plane.empty(), f"after line {point}: {plane.leftovers()}"
+        with client(plane.publish("reader", head, read_only=True)) as nbd:
+            assert nbd.pread(512, 0) == bytes([step]) * 512
+        backend.withdraw(plane.volume, "reader")
+
+
+@pytest.mark.parametrize("kind", Format)
+def test_creating_can_be_killed_anywhere_and_repeated(plane: Plane, kind: Format) -> None:
+    from moorage.volumes.backend import Layer
+
+    backend = plane.backend
+
+    def layer(step: int) -> Layer:
+        return Layer(f"volumes/{plane.volume}/create-{step}", kind, 1 << 20)
+
+    lines = lines_of(lambda: backend.create(layer(0)), plane.directory / "lines")
+    for point in range(1, lines, max(1, lines // POINTS)):
+        made = layer(point)
+        assert killed_at(point, lambda made=made: backend.create(made)) == -signal.SIGKILL
+        assert plane.again().layers() <= {made.name, made.name + ".new", layer(0).name}
+        plane.again().create(made)
+        plane.again().create(made)
+        assert plane.again().layers() == {made.name, layer(0).name}
+        plane.again().delete(made.name)
