@@ -20,6 +20,7 @@ from moorage.duty import HostDuty
 from moorage.flows.reconcile import at_start
 from moorage.flows.registry import FLOWS
 from moorage.flows.rooms import Rooms
+from moorage.identity import bootstrap
 from moorage.identity.tokens import Tokens
 from moorage.operations.host_lock import HostLock
 from moorage.operations.process import Process
@@ -96,6 +97,8 @@ class App:
 
 def _bootstrap(database: Database, rooms: Rooms, config: Config, place: Place) -> None:
     """Make what a new cloud starts with; nothing where it is there already."""
+    bootstrap.run(database, place.keys, config.region)
+    bootstrap.write_clouds(place.clouds, place.keys, config.base_url, config.region)
 
 
 def build(config: Config, role: str = "up") -> App:
