@@ -124,6 +124,8 @@ class Exchange:
         shell, scope = self._shell, self._scope
         raw = scope.get("raw_path", scope["path"].encode()).decode("latin-1").split("?")[0]
         below = unquote(raw[len(self._service.prefix):]) or "/"
+        if "\x00" in below:
+            raise Malformed(reason="The path has a null character in it.")
         path, project = self._service.split(below)
         candidates, params, missing = self._candidates(path)
         open_route = bool(candidates) and candidates[0].open
@@ -177,7 +179,7 @@ class Exchange:
             route.body.check(value, self.version)
         self._request = Request(
             rooms=self._shell._rooms, route=route, method=self._scope["method"], url=self._shell.base(self._scope, self._headers) + self._service.prefix,
-            path=path, params=params, query=parse_qsl(self._scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=200),
+            path=path, params=params, query=_query(self._scope["query_string"]),
             headers=self._headers, caller=self._caller, version=self.version, request_id=self.request_id, body=value,
             local=self._local, project_in_url=project, sql=self._shell.on_sql, files=self._shell.on_files,
         )
@@ -225,6 +227,17 @@ class Exchange:
         request = self._request
         assert request is not None
         return await self._shell.on_sql(lambda: later.answer(request))
+
+
+def _query(raw: bytes) -> list[tuple[str, str]]:
+    """The query's names and values: not too many, and without null characters, which no database keeps."""
+    try:
+        found = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=200)
+    except ValueError:
+        raise Malformed(reason="There are too many query parameters.") from None
+    if any("\x00" in value for _, value in found):
+        raise Malformed(reason="A query parameter has a null character in it.")
+    return found
 
 
 async def _disconnected(receive: Receive) -> None:
