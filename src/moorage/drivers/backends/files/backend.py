@@ -184,7 +184,8 @@ class FilesBackend(Backend):
         if not entry.read_only and server.cache is Cache.BACK:
             self._exports.flush(server)
         del server.entries[entry.attachment]
-        self._records.save(server)
+        if server.entries:  # else the whole record is about to go, for which a full disk has room
+            self._records.save(server)
 
     def _bury(self, server: Server, attachment: str) -> None:
         entry = server.entries.pop(attachment, None)
@@ -192,8 +193,9 @@ class FilesBackend(Backend):
             self._gates.shut(entry)
             if not entry.read_only:
                 self._layers.sync(server.head)
+        if server.entries:
             self._records.save(server)
-        if not server.entries:
+        else:
             self._daemons.forget(server.volume)
 
     def survey(self) -> Mapping[str, Served]:

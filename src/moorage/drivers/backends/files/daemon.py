@@ -33,20 +33,11 @@ class Daemons:
 
     def start(self, volume: str, head: Layer, cache: Cache) -> Server:
         """Leave a daemon running for `volume`, with no node yet; its record is durable before it begins."""
-        control, data = self._sockets.monitor(volume), self._sockets.exports(volume)
-        with self._sockets.listen(control) as controls, self._sockets.listen(data) as serves:
-            argv = (
-                "qemu-storage-daemon",
-                "--chardev", f"socket,id=volume-{volume},fd={controls.fileno()},server=on,wait=off",
-                "--monitor", f"chardev=volume-{volume},mode=control",
-                "--nbd-server", f"addr.type=fd,addr.str={serves.fileno()},max-connections=0",
-            )  # fmt: skip
-            try:
-                daemon = processes.start(
-                    argv, account=self._rights.daemon, inherit=(controls.fileno(), serves.fileno())
-                )
-            except processes.ProgramMissing as problem:
-                raise missing(problem) from problem
+        try:
+            daemon = self._begin(volume)
+        except BaseException:
+            self.forget(volume)
+            raise
         names = tuple(layer.name for layer in lineage(head))
         server = Server(volume, daemon.identity, self._records.home, head.name, head.format, cache, names)
         try:
@@ -61,6 +52,21 @@ class Daemons:
                 raise ServerRefused(volume=volume, verb="start", why=said or "it is silent") from error
             raise
         return server
+
+    def _begin(self, volume: str) -> processes.Daemon:
+        control, data = self._sockets.monitor(volume), self._sockets.exports(volume)
+        with self._sockets.listen(control) as controls, self._sockets.listen(data) as serves:
+            inherit = (controls.fileno(), serves.fileno())
+            argv = (
+                "qemu-storage-daemon",
+                "--chardev", f"socket,id=volume-{volume},fd={controls.fileno()},server=on,wait=off",
+                "--monitor", f"chardev=volume-{volume},mode=control",
+                "--nbd-server", f"addr.type=fd,addr.str={serves.fileno()},max-connections=0",
+            )  # fmt: skip
+            try:
+                return processes.start(argv, account=self._rights.daemon, inherit=inherit)
+            except processes.ProgramMissing as problem:
+                raise missing(problem) from problem
 
     def load(self, server: Server, head: Layer) -> None:
         """Leave the daemon with the node of `head` on its parents."""

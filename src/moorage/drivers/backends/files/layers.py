@@ -60,7 +60,7 @@ class Layers:
             self.check(layer)
         elif layer.parent is not None:
             self.check(layer.parent)
-        with _room(layer.size):
+        with room_for(layer.size):
             private_directory(path.parent, 0o711)
             unfinished.unlink(missing_ok=True)
             if not exists:
@@ -145,7 +145,7 @@ class Layers:
                 self._image("resize", "-q", "json:" + json.dumps(self.chain(layer)), str(size), room=size)
                 _sync(path)
             return
-        with _room(size):
+        with room_for(size):
             if path.stat().st_size < size:
                 os.truncate(path, size)
             _sync(path)
@@ -203,7 +203,8 @@ def _sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _room(needed: int) -> Iterator[None]:
+def room_for(needed: int) -> Iterator[None]:
+    """What the kernel says of a full disk, in the contract's words."""
     try:
         yield
     except OSError as error:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from moorage.drivers.backends.files.layers import room_for
 from moorage.drivers.backends.files.rights import private_directory
 from moorage.drivers.processes import Identity, boot_id
 from moorage.volumes.backend import Cache, Door, Format
@@ -86,10 +87,11 @@ class Records:
         """Replace the record; durable where an older one must not come back after a power failure."""
         path = self._path(server.volume)
         draft = path.with_suffix(DRAFT)
-        with draft.open("w") as file:
-            json.dump(asdict(server), file)
+        text = json.dumps(asdict(server))
+        with room_for(len(text)), draft.open("w") as file:
+            file.write(text)
+            file.flush()
             if durable:
-                file.flush()
                 os.fsync(file.fileno())
         draft.replace(path)
 
