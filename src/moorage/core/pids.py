@@ -1,5 +1,6 @@
 """
-Processes of this machine by pid and start time, which together never name another process, even after the pid is reused.
+Processes of this machine by pid and start time, which together never name another process, even after the pid is
+reused.
 """
 
 import os
@@ -57,8 +58,8 @@ def kill(pid: int, start: str) -> bool:
 
 def flock_holder(descriptor: int) -> int | None:
     """
-    The pid of the process that holds the exclusive flock on the open file `descriptor`, as the kernel knows it; None when
-    nobody does, when it is a process of another pid namespace, or when we may not look.
+    The pid of the process that holds the exclusive flock on the open file `descriptor`, as the kernel knows it; None
+    when nobody does, when it is a process of another pid namespace, or when we may not look.
     """
     file = os.fstat(descriptor)
     try:
@@ -84,6 +85,8 @@ def _has_open(pid: int, file: os.stat_result) -> bool:
                 continue
             if (found.st_dev, found.st_ino) == (file.st_dev, file.st_ino):
                 return True
-    except OSError:
-        pass
+    except FileNotFoundError:
+        return False
+    except PermissionError:  # then nobody can tell, and nobody who asks could kill it either
+        return True
     return False

@@ -65,8 +65,8 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
         """
-        A transaction whose changes are durable when the block has ended, or all gone if it raises. A thread has one at a
-        time: a second one inside the first is a programming error, and raises (it would wait for itself for ever).
+        A transaction whose changes are durable when the block has ended, or all gone if it raises. A thread has one at
+        a time: a second one inside the first is a programming error, and raises (it would wait for itself for ever).
         """
         if getattr(self._here, "writing", False):
             raise AssertionError("a write transaction inside another one of the same thread")
@@ -81,7 +81,9 @@ class Database:
         tx.announce()
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
-        """What `work` returns, in a write transaction; tried again when the database chose it as a deadlock's victim."""
+        """
+        What `work` returns, in a write transaction; tried again when the database chose it as a deadlock's victim.
+        """
         return retried(lambda: self._once(work))
 
     def _once(self, work: Callable[[Transaction], T]) -> T:

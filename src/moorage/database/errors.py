@@ -11,8 +11,8 @@ class DatabaseUnavailable(Problem):
 
 class SchemaTooNew(Problem):
     """
-    The database was changed by a newer release of Moorage ({unknown}); this release knows the schema up to {newest}. Start
-    the newer release, or restore a copy from before its first start.
+    The database was changed by a newer release of Moorage ({unknown}); this release knows the schema up to {newest}.
+    Start the newer release, or restore a copy from before its first start.
     """
 
     status, code = 500, "database.too-new"

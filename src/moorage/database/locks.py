@@ -1,10 +1,10 @@
 """
 Locks between threads and between processes of one host.
 
-`Queue` lets threads through in the order in which they came (a plain lock lets late ones barge in, which starves some for
-seconds).  `FileLock` does nearly the same between processes, by a turnstile before the lock proper: who waits at the lock
-is next, whoever comes later waits at the turnstile.  A holder that is stopped (SIGSTOP), not dead, is succeeded: the kernel
-says who it is, and it is killed, by pid and start time, through a pidfd.
+`Queue` lets threads through in the order in which they came (a plain lock lets late ones barge in, which starves some
+for seconds). `FileLock` does nearly the same between processes, by a turnstile before the lock proper: who waits at the
+lock is next, whoever comes later waits at the turnstile. A holder that is stopped (SIGSTOP), not dead, is succeeded:
+the kernel says who it is, and it is killed, by pid and start time, through a pidfd.
 """
 
 import contextlib
@@ -63,7 +63,9 @@ class Queue:
 
 
 class _Gate:
-    """One flock, waited for by looking again and again, since a thread that sleeps in flock() cannot be told to stop."""
+    """
+    One flock, waited for by looking again and again, since a thread that sleeps in flock() cannot be told to stop.
+    """
 
     def __init__(self, path: Path, patience_s: float) -> None:
         self._path, self._patience_s = path, patience_s

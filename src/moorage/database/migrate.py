@@ -1,9 +1,9 @@
 """
 Migrations: brings the schema of a database to what this release knows, whatever release made it.
 
-Each file of `migrations/` is one change.  The database keeps the names of those that were applied; the missing ones are
-applied in the order of their numbers, all in one transaction, by one process at a time.  A start that finds nothing to do
-costs one query and does not load alembic, whose operations the files are written in.
+Each file of `migrations/` is one change. The database keeps the names of those that were applied; the missing ones are
+applied in the order of their numbers, all in one transaction, by one process at a time. A start that finds nothing to
+do costs one query and does not load alembic, whose operations the files are written in.
 """
 
 import importlib

@@ -9,7 +9,9 @@ from moorage.core.paging import Order, Page
 
 
 def paged(query: Select[Any], table: Table, page: Page, marker: Mapping[str, Any] | None = None) -> Select[Any]:
-    """`query` cut to `page`, after the row `marker` (the marker's own row, looked up by the caller), in a total order."""
+    """
+    `query` cut to `page`, after the row `marker` (the marker's own row, looked up by the caller), in a total order.
+    """
     order = (
         page.order if any(o.key == "id" for o in page.order) else (*page.order, Order("id", page.order[-1].descending))
     )

@@ -2,8 +2,8 @@
 PostgreSQL: the same statements, with row locks (`Transaction.lock`); a transaction whose process hangs is ended by the
 server after 10 s, and one statement after 60 s.
 
-We say BEGIN ourselves: it asks for the server's time in the same round trip, and a pooled connection that has died since
-shows there, before anything was done, so that no separate ping is needed.
+We say BEGIN ourselves: it asks for the server's time in the same round trip, and a pooled connection that has died
+since shows there, before anything was done, so that no separate ping is needed.
 """
 
 import contextlib
@@ -63,7 +63,9 @@ class Postgresql:
             yield connection
 
     def _begun(self, begin: str) -> tuple[Connection, int]:
-        """A connection on which `begin` was said. One that died while it lay in the pool is replaced, with all its like."""
+        """
+        A connection on which `begin` was said. One that died while it lay in the pool is replaced, with all its like.
+        """
         try:
             for last in (False, True):
                 connection = self.engine.connect()

@@ -52,8 +52,8 @@ class Sqlite:
     @contextlib.contextmanager
     def migrating(self) -> Iterator[Connection]:
         """
-        The right to change the schema. Foreign keys are checked at the end: SQLite changes a table by making it anew, and
-        dropping the old one would take the rows that refer to it along.
+        The right to change the schema. Foreign keys are checked at the end: SQLite changes a table by making it anew,
+        and dropping the old one would take the rows that refer to it along.
         """
         with self._queue, self._connected() as connection, self._file.held():
             connection.exec_driver_sql("PRAGMA foreign_keys=OFF")

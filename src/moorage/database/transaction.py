@@ -6,20 +6,31 @@ write transaction itself does that.  A lock taken out of order is a programming 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, collate, select
+from sqlalchemy import Connection, Table, collate, select
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.base import Executable as _Executable
 
 #: Tables whose rows are locked, in the order in which a transaction may lock them.
-LOCK_ORDER = ("identity_versions", "operations", "quotas", "images", "volumes", "attachments", "hosts")
+LOCK_ORDER = (
+    "identity_versions",
+    "operations",
+    "quotas",
+    "volume_types",
+    "qos_specs",
+    "images",
+    "volumes",
+    "attachments",
+    "layers",
+    "hosts",
+)
 
 log = logging.getLogger(__name__)
 
 Statement = Executable | _Executable
-Row = RowMapping
+Row = Mapping[str, Any]
 
 
 class Transaction:
@@ -50,11 +61,11 @@ class Transaction:
 
     def all(self, statement: Statement, values: Any = None) -> Sequence[Row]:
         """All rows of a query."""
-        return self._connection.execute(statement, values).mappings().all()
+        return self._connection.execute(statement, values).mappings().all()  # type: ignore[return-value]
 
     def one(self, statement: Statement, values: Any = None) -> Row | None:
         """The first row of a query, if there is any."""
-        return self._connection.execute(statement, values).mappings().first()
+        return self._connection.execute(statement, values).mappings().first()  # type: ignore[return-value]
 
     def value(self, statement: Statement, values: Any = None) -> Any:
         """The first column of the first row; None when there is no row."""
@@ -66,8 +77,8 @@ class Transaction:
 
     def lock(self, table: Table, ids: Iterable[str]) -> list[Row]:
         """
-        The rows of `table` with these ids, by id, as they are now, nobody else changing them before the end. Missing ones
-        are left out. Rows that are locked already may be named again.
+        The rows of `table` with these ids, by id, as they are now, nobody else changing them before the end. Missing
+        ones are left out. Rows that are locked already may be named again.
         """
         if not self.writes:
             raise AssertionError(f"{table.name} is locked in a transaction that only reads")

@@ -5,9 +5,10 @@ An event is written as its transaction's last statement; on PostgreSQL under a l
 ids follow the order of commits and a reader who goes on from the last id that he has seen misses none.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import insert, text
+from sqlalchemy import delete, insert, select, text
 
 from moorage.database import Transaction
 from moorage.operations.records import events
@@ -35,4 +36,15 @@ def record(
             )
         )
 
-    tx.before_commit(write)
+    tx.before_commit(write, last=True)
+
+
+def since(tx: Transaction, id: int, limit: int = 1000) -> Sequence[Mapping[str, Any]]:
+    """The events after number `id`, oldest first: whoever goes on from the last one that he has seen misses none."""
+    return tx.all(select(events).where(events.c.id > id).order_by(events.c.id).limit(limit))
+
+
+def forget(tx: Transaction, before: int, limit: int = 1000) -> int:
+    """Drop up to `limit` events from before `before`; how many there were."""
+    old = select(events.c.id).where(events.c.at < before).order_by(events.c.at).limit(limit)
+    return tx.run(delete(events).where(events.c.id.in_(old)))

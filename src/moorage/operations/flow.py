@@ -17,7 +17,10 @@ from moorage.database import Transaction
 
 @dataclass(frozen=True)
 class After:
-    """What a step returns that cannot go on before another operation is over: the flow is parked, then the step runs again."""
+    """
+    What a step returns that cannot go on before another operation is over: the flow is parked, then the step runs
+    again.
+    """
 
     operation: str
 
@@ -53,7 +56,9 @@ class Work(Protocol):
     def input(self) -> Mapping[str, Any]: ...
     @property
     def results(self) -> Mapping[str, Any]:
-        """What the steps before this one returned, by name. In an undo: of all steps that were done, this one included."""
+        """
+        What the steps before this one returned, by name. In an undo: of all steps that were done, this one included.
+        """
 
     @property
     def error(self) -> Problem | None:
@@ -88,8 +93,8 @@ class Step:
 @dataclass(frozen=True)
 class Flow:
     """
-    A kind of operation. `settle` is called in the transaction that ends it, done or undone, with the operation's row, and
-    in the one that turns it back: what is derived from operations (a volume's status) is evaluated there.
+    A kind of operation. `settle` is called in the transaction that ends it, done or undone, with the operation's row,
+    and in the one that turns it back: what is derived from operations (a volume's status) is evaluated there.
     """
 
     kind: str

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, TextClause
+from sqlalchemy import BigInteger, Column, Index, Integer, Table
 from sqlalchemy import text as sql
 
 from moorage.core.lifecycle import lifecycle
@@ -23,8 +23,8 @@ OPEN = frozenset(State) - OVER
 # fmt: off
 LIFE = lifecycle(
     # event      may come from                              leads to
-    ("claim",    {State.QUEUED, State.RUNNING},             State.RUNNING),   # running: its owner's lease is over, or he is dead
-    ("pause",    {State.RUNNING},                           State.QUEUED),    # tried again later, forward or back
+    ("claim",    {State.QUEUED, State.RUNNING},             State.RUNNING),   # running: its owner's lease is over
+    ("pause",    {State.RUNNING},                           State.QUEUED),    # goes on later, or elsewhere
     ("park",     {State.RUNNING},                           State.PARKED),
     ("wake",     {State.PARKED},                            State.QUEUED),    # what it waited for is over
     ("finish",   {State.RUNNING},                           State.DONE),
@@ -32,13 +32,13 @@ LIFE = lifecycle(
 )
 # fmt: on
 
-#: The condition of the index that claims walk, in the very words that both databases' planners recognise it by.
-UNDERWAY = sql("operations.state IN ('queued', 'running')")
+#: The condition of the index that claims walk: in words, since planners do not recognise it when values are bound to
+#: it.
+UNDERWAY = "state IN ('queued', 'running')"
 
 
-def _partial(name: str, *columns: str, where: TextClause, prefix: str = "ix", unique: bool = False) -> Index:
-    bare = sql(where.text.replace("operations.", ""))
-    return Index(f"{prefix}_operations_{name}", *columns, unique=unique, sqlite_where=bare, postgresql_where=bare)
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, sqlite_where=sql(where), postgresql_where=sql(where))
 
 
 operations = Table(
@@ -67,16 +67,17 @@ operations = Table(
     identifier("waits_for"),
     text("error_code"),
     number("error_status"),
-    prose("error"),  # the sentence of the failure that turned it back, or of the last one
+    prose("error"),  # the sentence of the failure that turned it back
+    prose("hindrance"),  # why it does not get on at the moment: the failure that will be tried again
     text("key"),  # Moorage-Key: finds the operation of a repeated request
     moment("created_at", nullable=False),
     moment("updated_at", nullable=False),
     moment("ended_at"),
-    _partial("open", "queue", "created_at", "id", where=UNDERWAY),
+    _partial("ix_operations_open", "queue", "created_at", "id", where=UNDERWAY),
     Index("ix_operations_resource", "resource_kind", "resource_id", "state"),
-    _partial("ended_at", "ended_at", where=sql("ended_at IS NOT NULL")),
-    _partial("waits_for", "waits_for", where=sql("waits_for IS NOT NULL")),
-    _partial("key", "project_id", "key", where=sql('"key" IS NOT NULL'), prefix="uq", unique=True),
+    _partial("ix_operations_ended_at", "ended_at", where="ended_at IS NOT NULL"),
+    _partial("ix_operations_waits_for", "waits_for", where="waits_for IS NOT NULL"),
+    _partial("uq_operations_key", "project_id", "key", where="key IS NOT NULL", unique=True),
 )
 
 processes = Table(

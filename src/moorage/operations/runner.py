@@ -2,35 +2,43 @@
 The runner: claims operations from the queues that this process serves and carries them out on a few threads.
 
 One operation at a time for each resource; a process that dies or hangs loses its operations when its lease lapses, at
-once where it is proven dead.  Nothing waits for an operation on a thread: who wants to know its end listens for `ENDED`.
+once where it is proven dead. Nothing waits for an operation on a thread: who wants to know its end listens for `ENDED`.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from sqlalchemy import select
-
-from moorage.database import Database
-from moorage.operations import journal, process
-from moorage.operations.flow import Flows
+from moorage.core.errors import Problem
+from moorage.database import Database, Transaction
+from moorage.operations import claims, journal, process
+from moorage.operations.flow import Flow, Flows
+from moorage.operations.periodic import Periodic
 from moorage.operations.process import Process
-from moorage.operations.records import OPEN, operations, processes
-from moorage.operations.work import Carried
+from moorage.operations.retention import retention
+from moorage.operations.threads import Threads
+from moorage.operations.work import Carried, pause_s
 
 log = logging.getLogger(__name__)
 
 LEASE_S = 10.0
 POLL_S = 0.25  #: how soon work that another process has queued is noticed
-SURVEY_S = 2.0  #: how often processes of this host are looked at for signs of death
-RETENTION_S = 7 * 86400.0
+SURVEY_S = 2.0  #: how often the listed processes are looked at for signs of death
+
+
+class UnknownKind(Problem):
+    """No release that is running knows operations of kind {kind}."""
+
+    code = "operation.unknown-kind"
 
 
 class Runner:
-    """Carries out the operations of `queues` in this process."""
+    """
+    Carries out the operations of `queues` in this process, and keeps its name on the list of those that are alive. One
+    without queues only does the latter, for requests that carry out operations themselves (`hold`).
+    """
 
     def __init__(
         self,
@@ -43,123 +51,199 @@ class Runner:
         threads: int = 8,
         lease_s: float = LEASE_S,
     ) -> None:
-        self._database, self._flows, self._rooms, self.me, self._queues = database, flows, rooms, me, set(queues)
-        self._threads, self._lease_s = threads, lease_s
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="operation")
-        self._busy: dict[str, str] = {}  # resource id -> operation id
-        self._dead: list[str] = []
+        self.database, self.flows, self.rooms, self.me, self.lease_s = database, flows, rooms, me, lease_s
+        self._queues, self._limit = list(queues), threads
+        self._pool = Threads(threads, "operation")
+        self._running: dict[str, Carried] = {}
+        self._held: set[str] = set()
+        self._lost: dict[str, Carried] = {}  # what could not even be given back
+        self._after_silence: list[Callable[[Transaction, int], None]] = []
+        self._signalled: set[str] = set()
+        self._more = False
         self._guard, self._wake, self._stop = threading.Lock(), threading.Event(), threading.Event()
         self._loops = [
-            threading.Thread(target=loop, name=f"operations-{loop.__name__}", daemon=True)
+            threading.Thread(target=loop, name=f"operations-{loop.__name__.strip('_')}", daemon=True)
             for loop in (self._dispatch, self._beat)
         ]
+        self.periodic = Periodic(database, me.id)
+        for job in retention(database):
+            self.periodic.add(job)
+        self._unlisten: list[Callable[[], None]] = []
 
     def start(self) -> None:
-        """Register this process and begin to claim."""
-        with self._database.write() as tx:
-            self._extend_deadlines(tx)
+        """Enter this process in the list of those alive, and begin to claim."""
+        with self.database.write() as tx:
+            self._notice_silence(tx)
             process.register(tx, self.me, self._queues)
-        self._database.listen(journal.BEGUN, lambda queue: self._wake.set())
+        self._unlisten = [
+            self.database.listen(journal.BEGUN, self._begun),
+            self.database.listen(journal.CANCELLED, self._cancelled),
+        ]
         for loop in self._loops:
             loop.start()
+        if self._queues:
+            self.periodic.start()
 
     def stop(self, patience_s: float = 1.0) -> None:
-        """Claim nothing more, give running steps `patience_s`, leave the rest to whoever comes next."""
+        """
+        Claim nothing more and give running steps `patience_s`. What is between two steps goes back to its queue at
+        once; a step that is still at it keeps its lease until that lapses, or until this process has ended.
+        """
         self._stop.set()
         self._wake.set()
-        for loop in self._loops:
-            loop.join(patience_s)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.periodic.stop()
+        for remove in self._unlisten:
+            remove()
         until = time.monotonic() + patience_s
-        while self._busy and time.monotonic() < until:
-            time.sleep(0.01)
-        if not self._busy:
-            with self._database.write() as tx:
-                process.leave(tx, [self.me.id])
+        for loop in self._loops:
+            if loop.ident is not None:
+                loop.join(patience_s)
+        while self._running and time.monotonic() < until:
+            time.sleep(0.005)
+        self._pool.stop()
+        with self.database.write() as tx:
+            still = list(self._running)
+            claims.release(tx, [self.me.id], apart_from=still)
+            if not still:
+                process.leave(tx, self.me.id)
 
     def serve(self, queue: str) -> None:
         """Claim from `queue` as well, from now on."""
-        self._queues.add(queue)
-        self._wake.set()
+        if queue not in self._queues:
+            self._queues = [*self._queues, queue]
+        self.periodic.start()
+        self._begun(queue)
 
-    def _extend_deadlines(self, tx: Any) -> None:
-        """Time in which no control plane was alive counts against no deadline."""
-        last = tx.value(select(processes.c.heartbeat_at).order_by(processes.c.heartbeat_at.desc()).limit(1))
-        away = tx.now - last if last is not None else 0
-        if away > self._lease_s * journal.SECOND:
-            tx.run(
-                operations.update().where(operations.c.state.in_(OPEN)).values(deadline=operations.c.deadline + away)
-            )
+    def after_silence(self, hook: Callable[[Transaction, int], None]) -> None:
+        """
+        Call `hook(tx, us)` when no process of the control plane was alive for `us` microseconds, longer than a lease:
+        for whatever ends with time and is kept up by somebody's being heard. Ask for it before `start`.
+        """
+        self._after_silence.append(hook)
+
+    def keep(self, id: str) -> None:
+        """Renew the lease of operation `id` as well, which this process owns. For `hold`."""
+        with self._guard:
+            self._held.add(id)
+
+    def no_longer_keep(self, id: str) -> None:
+        """Leave the lease of operation `id` alone. For `hold`."""
+        with self._guard:
+            self._held.discard(id)
+
+    def _begun(self, queue: str) -> None:
+        if queue == "" or queue in self._queues:
+            with self._guard:
+                self._signalled.add(queue)
+            self._wake.set()
+
+    def _cancelled(self, id: str) -> None:
+        carried = self._running.get(id)
+        if carried is not None:
+            carried.cancelled()
 
     def _dispatch(self) -> None:
-        looked = 0.0
+        surveyed = -SURVEY_S
         while not self._stop.is_set():
-            self._wake.wait(POLL_S)
-            self._wake.clear()
-            if self._stop.is_set():
-                return
             try:
-                if time.monotonic() - looked > SURVEY_S:
-                    looked = time.monotonic()
-                    self._look_for_dead()
+                if time.monotonic() - surveyed > SURVEY_S:
+                    surveyed = time.monotonic()
+                    self._survey()
                 while self._claim():
                     pass
             except Exception:
                 log.exception("claiming operations failed")
                 self._stop.wait(1.0)
+            self._wake.wait(POLL_S)
+            self._wake.clear()
 
-    def _look_for_dead(self) -> None:
-        with self._database.read() as tx:
-            self._dead = process.dead(tx, self.me.host)
+    def _survey(self) -> None:
+        """Release what processes had that are proven dead, and strike them off."""
+        with self.database.read() as tx:
+            dead = process.dead(tx)
+        if dead:
+            with self.database.write() as tx:
+                claims.release(tx, dead)
+                process.strike_off(tx, dead)
 
     def _claim(self) -> bool:
-        """Claim and hand to threads what there is; whether there was anything."""
+        """Claim and hand to threads what there is; whether there may be more."""
         with self._guard:
-            room, busy = self._threads - len(self._busy), set(self._busy)
-        if room <= 0 or not self._anything():
+            signalled, self._signalled = self._signalled, set()
+            room, busy = self._limit - len(self._running), {other.resource_id for other in self._running.values()}
+            if room <= 0:
+                self._more = True  # whoever ends looks again
+                return False
+        queues = [queue for queue in self._queues if queue in signalled] or self._with_work()
+        if not queues or self._stop.is_set():
             return False
-        with self._database.write() as tx:
-            rows = journal.claim(tx, self.me.id, self._queues, self._lease_s, room, busy, self._dead)
-            if self._dead and not rows:
-                process.leave(tx, self._dead)  # whatever they had is claimed by now
-                self._dead = []
+        with self.database.write() as tx:
+            rows = claims.claim(tx, self.me.id, queues, self.lease_s, room, busy)
         for row in rows:
-            with self._guard:
-                self._busy[row["resource_id"]] = row["id"]
-            self._pool.submit(self._run, row)
-        return bool(rows)
+            self._take_up(row)
+        return len(rows) == room
 
-    def _anything(self) -> bool:
-        """A cheap look before the write transaction."""
-        c = operations.c
-        with self._database.read() as tx:
-            return (
-                bool(self._dead)
-                or tx.value(select(c.id).where(c.queue.in_(list(self._queues)), journal.claimable(tx)).limit(1))
-                is not None
-            )
+    def _with_work(self) -> list[str]:
+        with self.database.read() as tx:
+            return claims.anything(tx, self._queues)
 
-    def _run(self, row: Any) -> None:
+    def _take_up(self, row: Mapping[str, Any]) -> None:
+        kind = row["kind"]
+        carried = Carried(self.database, self._flow(kind), row, self.rooms, self._stop.is_set)
+        with self._guard:
+            self._running[carried.id] = carried
+        unknown = None if kind in self.flows else UnknownKind(kind=kind)
+        self._pool.run(lambda: self._run(carried, row["attempts"], unknown))
+
+    def _flow(self, kind: str) -> Flow:
+        return self.flows[kind] if kind in self.flows else Flow(kind, ())
+
+    def _run(self, carried: Carried, attempts: int, unknown: Problem | None) -> None:
         try:
-            if row["kind"] not in self._flows:
-                log.error("operation %s is of a kind that this release does not know: %s", row["id"], row["kind"])
-                return
-            Carried(self._database, self._flows[row["kind"]], row, self._rooms).carry_out()
-        except Exception:
-            log.exception("operation %s stays with this process until its lease is over", row["id"])
+            if unknown is not None:
+                raise unknown
+            carried.carry_out()
+        except BaseException as problem:
+            log.error("operation %s goes back to its queue", carried.id, exc_info=problem)
+            self._give_back(carried, problem, attempts)
         finally:
             with self._guard:
-                self._busy.pop(row["resource_id"], None)
-            self._wake.set()
+                self._running.pop(carried.id, None)
+                again, self._more = self._more, False
+            if again:
+                self._wake.set()
+
+    def _give_back(self, carried: Carried, problem: BaseException, attempts: int) -> None:
+        try:
+            carried.give_back(problem, pause_s(attempts))
+        except journal.Fenced:
+            pass
+        except Exception:
+            log.exception("operation %s could not be given back yet", carried.id)
+            with self._guard:
+                self._lost[carried.id] = carried
 
     def _beat(self) -> None:
-        swept = time.monotonic()
-        while not self._stop.wait(self._lease_s / 3):
+        while not self._stop.wait(self.lease_s / 3):
             try:
-                with self._database.write() as tx:
-                    journal.renew(tx, self.me.id, self._lease_s)
-                    if time.monotonic() - swept > 600:
-                        swept = time.monotonic()
-                        journal.forget(tx, tx.now - int(RETENTION_S * journal.SECOND))
+                for carried in list(self._lost.values()):
+                    self._lost.pop(carried.id, None)
+                    self._give_back(carried, Problem(), 0)
+                with self.database.write() as tx:
+                    self._notice_silence(tx)
+                    process.beat(tx, self.me, self._queues)
+                    with self._guard:
+                        mine = [*self._running, *self._held]
+                    claims.renew(tx, self.me.id, self.lease_s, mine)
+                    claims.wake_overdue(tx)
             except Exception:
                 log.exception("renewing the leases failed")
+
+    def _notice_silence(self, tx: Transaction) -> None:
+        """Time in which nobody was alive counts against nobody's deadline."""
+        away = process.silence(tx)
+        if away > self.lease_s * journal.SECOND:
+            log.warning("no process of the control plane was alive for %.1f s", away / journal.SECOND)
+            claims.put_off(tx, away)
+            for hook in self._after_silence:
+                hook(tx, away)

@@ -1,37 +1,63 @@
-"""One operation being carried out: forward step by step, or back undo by undo, each written down before the next."""
+"""
+One operation being carried out: forward step by step, or back undo by undo, each written down before the next.
+
+What a step costs here is the one transaction that writes it down; the same statement answers whether the operation was
+cancelled or is overdue, so that nothing is read before the next step.
+"""
 
 import contextlib
+import json
 import logging
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from sqlalchemy.exc import DBAPIError
 
 from moorage.core.errors import Problem
 from moorage.database import Database, Transaction
+from moorage.database.errors import DatabaseUnavailable
 from moorage.operations import journal
-from moorage.operations.flow import After, Cancelled, Flow, Overdue
-from moorage.operations.journal import SECOND, Fenced, Stored
+from moorage.operations.flow import After, Cancelled, Flow, Overdue, Step
+from moorage.operations.journal import Fenced, Stored
 from moorage.operations.records import State
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 60.0
+LOOK_S = 0.5  #: how often at most a long step's `check` looks into the journal
+
+
+def pause_s(attempts: int) -> float:
+    """How long to wait after so many failures of the same step: twice as long each time, up to a minute."""
+    return min(FIRST_PAUSE_S * float(1 << min(attempts, 10)), LONGEST_PAUSE_S)
 
 
 class Carried:
     """An operation that this process owns. It is the `Work` that steps see."""
 
-    def __init__(self, database: Database, flow: Flow, row: Mapping[str, Any], rooms: Any) -> None:
-        self._database, self._flow, self._row, self.rooms = database, flow, row, rooms
+    def __init__(
+        self,
+        database: Database,
+        flow: Flow,
+        row: Mapping[str, Any],
+        rooms: Any,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._database, self._flow, self.rooms, self._stopping = database, flow, rooms, stopping
         self.id: str = row["id"]
         self.epoch: int = row["epoch"]
         self.resource_id: str = row["resource_id"]
         self.project_id: str | None = row["project_id"]
         self.input: Mapping[str, Any] = row["input"]
         self.results: dict[str, Any] = dict(row["results"])
+        self.error: Problem | None = Stored.of(row)
         self._step: int = row["step"]
         self._attempts: int = row["attempts"]
         self._back: bool = row["back"]
-        self.error: Problem | None = Stored.of(row)
+        self._mine = True  # until it is over, paused, parked, or somebody else's
+        self._looked = time.monotonic()
+        self._learn(row, row["updated_at"])
 
     @property
     def tag(self) -> str:
@@ -41,150 +67,173 @@ class Carried:
     def transaction(self) -> Iterator[Transaction]:
         """A write transaction of the owner of this epoch."""
         with self._database.write() as tx:
-            journal.write(tx, self.id, self.epoch)
+            self._learn(journal.write(tx, self.id, self.epoch), tx.now)
             yield tx
 
     def check(self) -> None:
-        """Raise what turns the operation back, where something does."""
-        with self._database.read() as tx:
-            row = journal.get(tx, self.id)
-            if row is None or row["epoch"] != self.epoch:
-                raise Fenced(operation=self.id)
-            if self._back or not self._flow.turning_back_allowed(self._step):
-                return
-            if row["cancel"]:
-                raise Cancelled()
-            if row["deadline"] is not None and row["deadline"] < tx.now:
-                raise Overdue()
+        """
+        Raise what turns the operation back, or that it is no longer ours. Looks into the journal twice a second at
+        most.
+        """
+        if time.monotonic() - self._looked > LOOK_S:
+            with self._database.read() as tx:
+                row = journal.get(tx, self.id)
+                if row is None or row["epoch"] != self.epoch or row["state"] != State.RUNNING:
+                    raise Fenced(operation=self.id)
+                self._learn(row, tx.now)
+        self._turn_back_where_asked()
+
+    def cancelled(self) -> None:
+        """Remember that somebody cancelled it. For the runner, which hears of it."""
+        self._cancel = True
 
     def carry_out(self) -> None:
         """Go on where the journal says, to the end, to a pause, or until somebody else has taken over."""
         try:
-            if not self._back:
-                self._forward()
-            if self._back:
-                self._backward()
+            while self._mine:
+                if self._back:
+                    self._undo_step()
+                else:
+                    self._do_step()
         except Fenced:
             log.warning("operation %s was taken over by another process", self.id)
-        except _Set_aside:
-            pass
 
-    def _forward(self) -> None:
-        steps = self._flow.steps
-        while self._step < len(steps):
-            step = steps[self._step]
+    def give_back(self, problem: BaseException | None, pause: float) -> None:
+        """
+        Leave it to whoever comes after `pause`: what went wrong is not a step's doing, so that nothing is known of it.
+        """
+        hindrance: dict[str, Any] = {} if problem is None else {"hindrance": known(problem).sentence}
+        attempts = self._attempts + (problem is not None)
+        self._write(lambda tx: journal.let_go(tx, self.id, self.epoch, pause, attempts=attempts, **hindrance))
+
+    def _learn(self, row: Mapping[str, Any], now: int) -> None:
+        self._looked = time.monotonic()
+        self._cancel = bool(row["cancel"])
+        self._overdue = row["deadline"] is not None and row["deadline"] < now
+
+    def _turn_back_where_asked(self) -> None:
+        if self._back or not (self._cancel or self._overdue) or not self._flow.turning_back_allowed(self._step):
+            return
+        raise Cancelled() if self._cancel else Overdue()
+
+    def _write(self, change: Callable[[Transaction], Any]) -> None:
+        self._database.transact(change)
+
+    def _do_step(self) -> None:
+        if self._step >= len(self._flow.steps):
+            self._end(State.DONE)
+            return
+        step = self._flow.steps[self._step]
+        try:
+            self._turn_back_where_asked()
+            result = step.do(self)
+            if not isinstance(result, After):
+                result = json.loads(json.dumps(dict(result or {})))  # what others will read, or the step's failure
+        except Fenced:
+            raise
+        except Exception as problem:
+            self._failed(problem)
+        else:
+            if isinstance(result, After):
+                self._park(result.operation)
+            else:
+                self._advance(step, result)
+
+    def _advance(self, step: Step, result: Mapping[str, Any]) -> None:
+        """Write down that the step is done; the last one's end is the operation's."""
+        results = {**self.results, step.name: result}
+        if self._step + 1 == len(self._flow.steps):
+            self._end(State.DONE, results=results)
+        else:
+            self._proceed(self._step + 1, results=results)
+        self.results = results
+
+    def _undo_step(self) -> None:
+        self._step = min(self._step, len(self._flow.steps) - 1)
+        step = self._flow.steps[self._step] if self._step >= 0 else None
+        if step is not None and step.undo is not None:
             try:
-                self.check()
-                result = step.do(self)
+                step.undo(self)
             except Fenced:
                 raise
             except Exception as problem:
-                self._failed(problem)
+                self._report(problem, f"undoing step {step.name}")
+                self._pause(problem)
                 return
-            if isinstance(result, After):
-                self._park(result.operation)
-            self.results[step.name] = dict(result) if result else {}
-            self._step, self._attempts = self._step + 1, 0
-            with self._database.write() as tx:
-                if self._step == len(steps):
-                    self._end(tx, State.DONE)
-                else:
-                    journal.write(tx, self.id, self.epoch, step=self._step, results=self.results, attempts=0)
+        if self._step <= 0:
+            self._end(State.UNDONE)
+        else:
+            self._proceed(self._step - 1)
 
-    def _backward(self) -> None:
-        while self._step >= 0:
-            step = self._flow.steps[self._step]
-            if step.undo is not None:
-                try:
-                    step.undo(self)
-                except Fenced:
-                    raise
-                except Exception as problem:
-                    log.warning("undoing step %s of operation %s failed: %s", step.name, self.id, problem)
-                    self._pause()
-            self._step, self._attempts = self._step - 1, 0
-            with self._database.write() as tx:
-                if self._step < 0:
-                    self._end(tx, State.UNDONE)
-                else:
-                    journal.write(tx, self.id, self.epoch, step=self._step, attempts=0)
+    def _proceed(self, step: int, **values: Any) -> None:
+        """Write down which step is next; give the operation back where the process is about to stop."""
+        free: dict[str, Any] = {"state": State.QUEUED, "owner": None, "lease_until": None} if self._stopping() else {}
+        progress: dict[str, Any] = {"step": step, "attempts": 0, "hindrance": None, **values}
 
-    def _end(self, tx: Transaction, state: State) -> None:
-        journal.end(tx, self.id, self.epoch, state, step=max(self._step, 0), results=self.results)
-        self._settle(tx)
+        def change(tx: Transaction) -> None:
+            self._learn(journal.write(tx, self.id, self.epoch, **progress, **free), tx.now)
 
-    def _settle(self, tx: Transaction) -> None:
-        row = journal.get(tx, self.id)
-        if self._flow.settle is not None and row is not None:
+        self._write(change)
+        self._step, self._attempts, self._mine = step, 0, not free
+
+    def _end(self, state: State, **values: Any) -> None:
+        def change(tx: Transaction) -> None:
+            row = journal.end(tx, self.id, self.epoch, state, step=max(self._step, 0), hindrance=None, **values)
+            self._settle(tx, row)
+
+        self._write(change)
+        self._mine = False
+
+    def _settle(self, tx: Transaction, row: Mapping[str, Any]) -> None:
+        if self._flow.settle is not None:
             self._flow.settle(tx, row)
 
     def _failed(self, problem: Exception) -> None:
         """Try again later what may work then; turn back from the rest, if that is allowed; never drop it."""
-        known = problem if isinstance(problem, Problem) else Problem()
-        if not isinstance(problem, Problem):
-            log.exception("step %s of operation %s failed", self._flow.steps[self._step].name, self.id)
-        turnable = self._flow.turning_back_allowed(self._step)
-        transient = known.status == 503 and self._attempts < self._flow.retries
-        self.error = known
-        if transient or not turnable:
-            self._pause()
-        self._back, self._attempts = True, 0
-        with self._database.write() as tx:
-            journal.write(
-                tx,
-                self.id,
-                self.epoch,
-                back=True,
-                step=self._step,
-                attempts=0,
-                error=known.sentence,
-                error_code=known.code,
-                error_status=known.status,
-            )
-            self._settle(tx)
+        step, cause = self._flow.steps[self._step], known(problem)
+        self._report(problem, f"step {step.name}")
+        transient = cause.status == 503 and self._attempts < self._flow.retries
+        if transient or not self._flow.turning_back_allowed(self._step):
+            self._pause(problem)
+        else:
+            self._turn_back(cause)
 
-    def _pause(self) -> None:
+    def _turn_back(self, cause: Problem) -> None:
+        def change(tx: Transaction) -> None:
+            reason: dict[str, Any] = {"error": cause.sentence, "error_code": cause.code, "error_status": cause.status}
+            turned: dict[str, Any] = {"back": True, "step": self._step, "attempts": 0, "hindrance": None}
+            self._settle(tx, journal.write(tx, self.id, self.epoch, whole=True, **turned, **reason))
+
+        self._write(change)
+        self.error, self._back, self._attempts = cause, True, 0
+
+    def _pause(self, problem: BaseException) -> None:
         """Give the operation back to the queue for a while that doubles each time."""
-        wait = min(FIRST_PAUSE_S * 2**self._attempts, LONGEST_PAUSE_S)
-        error = (
-            {"error": self.error.sentence, "error_code": self.error.code, "error_status": self.error.status}
-            if self.error
-            else {}
-        )
-        with self._database.write() as tx:
-            journal.write(
-                tx,
-                self.id,
-                self.epoch,
-                state=State.QUEUED,
-                owner=None,
-                lease_until=None,
-                attempts=self._attempts + 1,
-                not_before=tx.now + int(wait * SECOND),
-                **error,
-            )
-        raise _Set_aside
+        self.give_back(problem, pause_s(self._attempts))
+        self._mine = False
 
     def _park(self, other: str) -> None:
-        """Wait, without a thread, until operation `other` is over; if it already is, go on at once."""
-        with self._database.write() as tx:
-            row = journal.get(tx, other)
-            waiting = row is not None and row["state"] not in (State.DONE, State.UNDONE)
-            state, waits_for = (State.PARKED, other) if waiting else (State.QUEUED, None)
-            journal.write(
-                tx,
-                self.id,
-                self.epoch,
-                state=state,
-                waits_for=waits_for,
-                owner=None,
-                lease_until=None,
-                results=self.results,
-            )
-            if not waiting:
-                tx.notify(journal.BEGUN, "")
-        raise _Set_aside
+        """
+        Wait, without a thread, until operation `other` is over; if it already is, run the step again, at once the first
+        time.
+        """
+        parked = self._database.transact(lambda tx: journal.park(tx, self.id, self.epoch, other, attempts=0))
+        if parked:
+            self._mine = False
+        elif self._attempts:
+            self._pause(Problem())
+        else:
+            self._attempts = 1
+
+    def _report(self, problem: Exception, what: str) -> None:
+        if isinstance(problem, Problem):
+            log.warning("%s of operation %s failed: %s", what, self.id, problem)
+        else:
+            log.error("%s of operation %s failed", what, self.id, exc_info=problem)
 
 
-class _Set_aside(BaseException):
-    """The operation is in the queue again, or parked: this run of it is over."""
+def known(problem: BaseException) -> Problem:
+    """What went wrong as a `Problem`; what nobody foresaw says nothing about itself, since it may hold secrets."""
+    if isinstance(problem, Problem):
+        return problem
+    return DatabaseUnavailable() if isinstance(problem, DBAPIError) else Problem()

@@ -77,6 +77,7 @@ def _operations() -> None:
         sa.Column("error_code", sa.String(255)),
         sa.Column("error_status", sa.BigInteger),
         sa.Column("error", sa.Text),
+        sa.Column("hindrance", sa.Text),
         sa.Column("key", sa.String(255)),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("updated_at", sa.BigInteger, nullable=False),
@@ -90,7 +91,7 @@ def _operations() -> None:
         ("waits_for", ["waits_for"], sa.text("waits_for IS NOT NULL")),
     ):
         op.create_index(f"ix_operations_{name}", "operations", columns, sqlite_where=where, postgresql_where=where)
-    keyed = sa.text('"key" IS NOT NULL')
+    keyed = sa.text("key IS NOT NULL")
     op.create_index(
         "uq_operations_key",
         "operations",

@@ -1,0 +1,129 @@
+"""
+Waiting for the end of operations, without a thread for each.
+
+An operation that this process ends is known of at once (`journal.ENDED`). One that another process ends is found by
+looking: one query for all that are waited for, 20 ms after the youngest wait began and then less and less often, down
+to four times a second.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+from sqlalchemy import select
+
+from moorage.database import Database
+from moorage.operations import journal
+from moorage.operations.records import OVER, operations
+
+log = logging.getLogger(__name__)
+
+FIRST_LOOK_S, LONGEST_LOOK_S = 0.02, 0.25
+REMEMBERED = 4096  #: ends of this process that one may still ask for without looking
+
+
+class Ends:
+    """The ends of operations, for coroutines of one event loop. Looks into the database on `executor` only."""
+
+    def __init__(self, database: Database, executor: Executor) -> None:
+        self._database, self._executor = database, executor
+        self._guard = threading.Lock()
+        self._recent: OrderedDict[str, None] = OrderedDict()
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._poller: asyncio.Task[None] | None = None
+        self._pause_s, self._next_look = FIRST_LOOK_S, 0.0
+        self._fresh = asyncio.Event()
+        database.listen(journal.ENDED, self._ended)
+
+    async def of(self, operation_id: str, timeout_s: float) -> Mapping[str, Any] | None:
+        """The row of the operation once it is over; None when it is not over within `timeout_s`, or is not known."""
+        self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = self._loop.create_future()
+        with self._guard:
+            known = operation_id in self._recent
+            if not known:
+                self._waiting.setdefault(operation_id, []).append(future)
+        try:
+            if not known:
+                self._look_soon()
+                await asyncio.wait([future], timeout=max(timeout_s, 0.0))
+        finally:
+            self._leave(operation_id, future)
+        row = await self._loop.run_in_executor(self._executor, self._row, operation_id)
+        return row if row is not None and row["state"] in OVER else None
+
+    def _leave(self, id: str, future: asyncio.Future[None]) -> None:
+        with self._guard:
+            others = self._waiting.get(id, [])
+            if future in others:
+                others.remove(future)
+            if not others:
+                self._waiting.pop(id, None)
+
+    def _row(self, id: str) -> Mapping[str, Any] | None:
+        with self._database.read() as tx:
+            return journal.get(tx, id)
+
+    def _ended(self, id: str) -> None:
+        """Called on the thread that has committed the end."""
+        with self._guard:
+            self._recent[id] = None
+            if len(self._recent) > REMEMBERED:
+                self._recent.popitem(last=False)
+            futures, loop = list(self._waiting.get(id, ())), self._loop
+        if futures and loop is not None:
+            try:
+                loop.call_soon_threadsafe(_wake, futures)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                pass
+
+    def _look_soon(self) -> None:
+        soon = asyncio.get_running_loop().time() + FIRST_LOOK_S
+        self._pause_s = FIRST_LOOK_S
+        if self._poller is None or self._poller.done():
+            self._next_look = soon
+            self._poller = asyncio.ensure_future(self._poll())
+        else:
+            self._next_look = min(self._next_look, soon)
+            self._fresh.set()
+
+    async def _poll(self) -> None:
+        """Look, while anybody waits."""
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            if (pause := self._next_look - loop.time()) > 0:
+                self._fresh.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._fresh.wait(), pause)
+                continue
+            self._pause_s = min(self._pause_s * 2, LONGEST_LOOK_S)
+            self._next_look = loop.time() + self._pause_s
+            with self._guard:
+                ids = list(self._waiting)
+            if ids:
+                try:
+                    over = await loop.run_in_executor(self._executor, self._over, ids)
+                except Exception:
+                    log.exception("looking for the ends of operations failed")
+                    continue
+                for id in over:
+                    with self._guard:
+                        futures = list(self._waiting.get(id, ()))
+                    _wake(futures)
+
+    def _over(self, ids: Collection[str]) -> list[str]:
+        query = select(operations.c.id).where(operations.c.id.in_(ids), operations.c.state.in_(OVER))
+        with self._database.read() as tx:
+            return [row["id"] for row in tx.all(query)]
+
+
+def _wake(futures: Collection[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
