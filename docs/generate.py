@@ -1,5 +1,5 @@
 """
-The pages that come from the code: errors, states, microversions, routes, configuration.
+The pages that come from the code: errors, states, microversions, routes, configuration, and the list of the others.
 
 `make docs` rewrites what lies between a page's two markers; `tests/test_docs.py` compares.  What stands around the
 markers is written by hand.
@@ -104,7 +104,20 @@ def states() -> str:
         parts.append(table(("event", "may come from", "leads to"), rows))
         arrows = (f"    {s} --> {m.target}: {m.event}" for m in moves for s in kind if s in m.sources)
         parts.append("```mermaid\nstateDiagram-v2\n" + "\n".join(arrows) + "\n```\n")
-    return "\n".join(parts)
+    return "\n".join([*parts, volume_status()])
+
+
+def volume_status() -> str:
+    """What `volume.status` is derived from, in the order in which it is asked."""
+    from moorage.volumes import status
+
+    rows = [(f"the operation `{kind}` is open", f"`{value}`") for kind, value in status.DURING.items()]
+    rows += [("an administrator said so (`os-reset_status`)", "what he said")]
+    rows += [("it has no bytes: nothing made them yet, or making them failed", "`creating`, `error`")]
+    for states, value in status._FROM_ATTACHMENTS:
+        rows.append(("an attachment is " + " or ".join(f"`{s}`" for s in sorted(states)), f"`{value}`"))
+    rows += [("nothing of this is so", "`available`")]
+    return "## volume.status\n\nDerived: the first row that applies.\n\n" + table(("when", "status"), rows)
 
 
 def microversions() -> str:
@@ -197,12 +210,19 @@ def default(field: "dataclasses.Field[Any]") -> str:
     return "(none)" if value is None else f"`{json.dumps(value, default=list)}`"
 
 
+def topics() -> str:
+    """The pages that are written by hand, by their headings."""
+    pages = (page for page in sorted(HERE.glob("*.md")) if page.name not in PAGES)
+    return "\n".join(f"* [{page.read_text().splitlines()[0].lstrip('# ')}]({page.name})" for page in pages)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "errors.md": errors,
     "states.md": states,
     "microversions.md": microversions,
     "routes.md": routes,
     "configuration.md": configuration,
+    "index.md": topics,
 }
 
 

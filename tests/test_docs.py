@@ -45,3 +45,9 @@ def test_everything_on_a_page_has_a_meaning(page: str) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("typed", ["make up", "openstack volume create --size 1 v", "make down", "make test"])
+def test_what_the_readme_says_is_what_make_fresh_types(typed: str) -> None:
+    assert typed in (ROOT / "README.md").read_text()
+    assert typed in (ROOT / "scripts/fresh").read_text()
