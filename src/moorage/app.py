@@ -6,27 +6,35 @@ The app: builds every room from the configuration, wires them, starts and stops 
 
 import importlib
 import logging
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from pathlib import Path
 
 from moorage.api.service import Service
 from moorage.api.shell import Shell
-from moorage.config import Config
+from moorage.config import BackendSettings, Config, StoreSettings
 from moorage.core.caller import Caller
 from moorage.database import Database
 from moorage.database.migrate import upgrade
+from moorage.drivers.backends import registry as backends
+from moorage.drivers.connectors import registry as connectors
+from moorage.drivers.stores import registry as stores
 from moorage.duty import HostDuty
 from moorage.flows.reconcile import at_start
 from moorage.flows.registry import FLOWS
 from moorage.flows.rooms import Rooms
 from moorage.identity import bootstrap
+from moorage.identity import bootstrap as identity_bootstrap
 from moorage.identity.tokens import Tokens
+from moorage.images.store import Store
 from moorage.operations.host_lock import HostLock
 from moorage.operations.process import Process
 from moorage.operations.runner import Runner
 from moorage.operations.waiting import Ends
 from moorage.place import Place
+from moorage.volumes import bootstrap as volumes_bootstrap
+from moorage.volumes.backend import Backend
 
 log = logging.getLogger(__name__)
 
@@ -49,20 +57,23 @@ class App:
     def __init__(self, config: Config, role: str = "up") -> None:
         self.config, self.role, self.place = config, role, Place(config.state)
         self.place.prepare()
+        self.place.keep_private(self.place.database)
         self.database = Database(config.database_url)
         upgrade(self.database)
         self.me = Process.this(role, config.host)
+        self.lock = HostLock(self.place.host_lock, self.database)
+        bootstrap(config, self.place, self.database)
         self.rooms = self._rooms()
-        _bootstrap(self.database, self.rooms, config, self.place)
+        self.equip(None)
         self.sql = ThreadPoolExecutor(1 if self.database.dialect == "sqlite" else 4, thread_name_prefix="sql")
         self.files = ThreadPoolExecutor(4, thread_name_prefix="files")
         self.runner = Runner(
             self.database, FLOWS, self.rooms, self.me, {ANYWHERE} if role in ("up", "worker") else set(), threads=config.worker_threads
         )
+        self.rooms.runner = self.runner
         self.ends = Ends(self.database, self.files)
         self.shell = Shell(self.rooms, self._services(), self._authenticate, self.ends, self.sql, self.files, public_url=config.public_url or None)
-        self.lock = HostLock(self.place.host_lock)
-        self.duty = HostDuty(self.lock, self.rooms, self.runner, lambda: at_start(self.rooms)) if role in ("up", "host") else None
+        self.duty = HostDuty(self.lock, self.take_up) if role in ("up", "host") else None
 
     def start(self) -> None:
         """Begin to carry out operations, and to look after this host where that is this process's role."""
@@ -81,11 +92,45 @@ class App:
 
     def _rooms(self) -> Rooms:
         config = self.config
-        tokens = Tokens(self.database, self.place.keys, config.identity)
         return Rooms(
-            database=self.database, state=config.state, run=self.place.sockets, host=config.host, process=self.me.id,
-            default_store=config.default_store, settings=config, identity=tokens,
+            database=self.database,
+            state=config.state,
+            run=self.place.sockets,
+            host=config.host,
+            process=self.me.id,
+            stores={s.id: self._store(s) for s in config.stores},
+            default_store=config.default_store,
+            settings=config,
+            identity=Tokens(self.database, self.place.keys, config.identity),
         )
+
+    def equip(self, lock: int | None) -> None:
+        """Give the rooms their drivers; what they run short helpers with is `lock`, the host lock's descriptor."""
+        self.rooms.backends = {b.name: self._backend(b, lock) for b in self.config.backends}
+        self.rooms.devices = connectors.build("loop", self.place.sockets, lock)
+
+    def take_up(self) -> None:
+        """Look after this host from now on: adopt what runs, bring it in line with the rows, serve the host's queue."""
+        self.equip(self.lock.fileno())
+        at_start(self.rooms)
+        self.runner.serve(self.rooms.host_queue)
+
+    def _backend(self, settings: BackendSettings, lock: int | None) -> Backend:
+        config = self.config
+        options = backends.Options(
+            root=Path(settings.path or config.state),
+            run_dir=self.place.sockets,
+            daemon_uid=config.rights.daemon_uid,
+            gate_uid=config.rights.gate_uid,
+            lock=lock,
+            gate_host=config.gate_host or config.listen.rpartition(":")[0].strip("[]"),
+        )
+        return backends.build(settings.kind, options)
+
+    def _store(self, settings: StoreSettings) -> Store:
+        rights = self.config.rights
+        owner = (0, rights.daemon_uid) if os.geteuid() == 0 else None  # storage daemons read images that volumes lie on
+        return stores.build(settings.kind, settings.id, {"root": settings.path or self.config.state, "owner": owner})
 
     def _services(self) -> list[Service]:
         return [getattr(importlib.import_module(module), name)() for module, name in SERVICES]
@@ -95,10 +140,11 @@ class App:
         return caller
 
 
-def _bootstrap(database: Database, rooms: Rooms, config: Config, place: Place) -> None:
+def bootstrap(config: Config, place: Place, database: Database) -> None:
     """Make what a new cloud starts with; nothing where it is there already."""
-    bootstrap.run(database, place.keys, config.region)
-    bootstrap.write_clouds(place.clouds, place.keys, config.base_url, config.region)
+    identity_bootstrap.run(database, place.keys, config.region)
+    identity_bootstrap.write_clouds(place.clouds, place.keys, config.base_url, config.region)
+    database.transact(lambda tx: volumes_bootstrap.bootstrap(tx, config.volumes))
 
 
 def build(config: Config, role: str = "up") -> App:
@@ -107,5 +153,3 @@ def build(config: Config, role: str = "up") -> App:
         raise ValueError(f"there is no role {role}")
     return App(config, role)
 
-
-__all__ = ["Any", "App", "build"]

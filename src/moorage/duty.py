@@ -1,18 +1,14 @@
 """
 Host duty: the one process of a state directory that holds the host lock does all work on its daemons, files and devices.
 
-Whoever has a duty tries to get the lock until it has it; then it adopts what is running, compares it with the rows, and
-serves the host's queue.
+Whoever has this duty tries to get the lock until it has it, and takes the work up then.
 """
 
 import logging
 import threading
 from collections.abc import Callable
 
-from moorage.flows.rooms import Rooms
 from moorage.operations.host_lock import HostLock
-from moorage.operations.runner import Runner
-from moorage.place import Place
 
 log = logging.getLogger(__name__)
 
@@ -20,24 +16,23 @@ RETRY_S = 0.5
 
 
 class HostDuty:
-    """Gets the host lock, sooner or later, and serves the host's queue from then on."""
+    """Gets the host lock, sooner or later; `take_up` is called once, as soon as it is held."""
 
-    def __init__(self, lock: HostLock, rooms: Rooms, runner: Runner, at_start: Callable[[], None]) -> None:
-        self._lock, self._rooms, self._runner, self._at_start = lock, rooms, runner, at_start
+    def __init__(self, lock: HostLock, take_up: Callable[[], None]) -> None:
+        self._lock, self._take_up = lock, take_up
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._wait, name="host-duty", daemon=True)
-        self.held = threading.Event()
 
     def start(self) -> None:
-        """Get the lock at once if it is free, otherwise go on trying on a thread."""
+        """Take up at once if the lock is free, otherwise go on trying on a thread."""
         if self._lock.try_acquire():
             self._take_up()
         else:
-            log.warning("another process looks after this host; waiting to succeed it")
+            log.warning("waiting to look after this host: %s", self._lock.why_not())
             self._thread.start()
 
     def stop(self) -> None:
-        """Give the lock up. Nothing of this process touches the host any more by then."""
+        """Give the lock up. Nothing of this process may touch the host any more by then."""
         self._stop.set()
         self._lock.release()
 
@@ -46,8 +41,3 @@ class HostDuty:
             if self._lock.try_acquire():
                 self._take_up()
                 return
-
-    def _take_up(self) -> None:
-        self._at_start()
-        self._runner.serve(self._rooms.host_queue)
-        self.held.set()

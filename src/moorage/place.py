@@ -41,6 +41,17 @@ class Place:
         """The host agent's socket."""
         return self.sockets / "agent"
 
+    @property
+    def database(self) -> Path:
+        """The records, when they are in SQLite."""
+        return self.state / "moorage.db"
+
+    @staticmethod
+    def keep_private(path: Path) -> None:
+        """Make sure that `path` exists and that nobody else can read it: it holds secrets."""
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+
     def prepare(self) -> None:
         """Make the directories. Storage daemons pass through them under another uid, so they may be searched, not listed."""
         for directory in (self.state, self.state / "volumes", self.state / "images", self.sockets.parent, self.sockets):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from moorage.database import Database
+from moorage.hosts.devices import Devices
 from moorage.images.store import Store
 from moorage.volumes.backend import Backend
 
@@ -22,6 +23,8 @@ class Rooms:
     backends: Mapping[str, Backend] = field(default_factory=dict)  #: by name; empty in a process without the host lock
     stores: Mapping[str, Store] = field(default_factory=dict)      #: by id
     default_store: str = ""
+    devices: Devices | None = None    #: block devices of this host
+    runner: Any = None                #: the journal's runner, for operations that a request carries out itself
     settings: Any = None              #: the tree of `moorage.config`
     identity: Any = None              #: what tokens are made and checked with (`identity.tokens`)
 
