@@ -54,7 +54,8 @@ def remarks(cls: type) -> dict[str, str]:
     for node in ast.parse("\n".join(lines)).body[0].body:  # type: ignore[attr-defined]
         if isinstance(node, ast.Assign | ast.AnnAssign):
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-            behind = lines[(node.end_lineno or node.lineno) - 1].partition("#:")[2].strip()
+            own = lines[node.lineno - 1 : node.end_lineno]
+            behind = " ".join(line.partition("#:")[2].strip() for line in own).strip()
             above: list[str] = []
             at = node.lineno - 2
             while lines[at].strip().startswith("#:"):
