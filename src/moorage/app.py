@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from moorage.api.front import Front
 from moorage.api.service import Service
 from moorage.api.shell import Shell
 from moorage.config import BackendSettings, Config, StoreSettings
@@ -47,7 +48,6 @@ SERVICES = (
     ("moorage.api.block_storage.service", "BlockStorageService"),
     ("moorage.api.image.service", "ImageService"),
     ("moorage.api.moorage.service", "MoorageService"),
-    ("moorage.api.front", "Front"),
 )
 
 
@@ -72,7 +72,8 @@ class App:
         )
         self.rooms.runner = self.runner
         self.ends = Ends(self.database, self.files)
-        self.shell = Shell(self.rooms, self._services(), self._authenticate, self.ends, self.sql, self.files, public_url=config.public_url or None)
+        self.services = self._services()
+        self.shell = Shell(self.rooms, self.services, self._authenticate, self.ends, self.sql, self.files, public_url=config.public_url or None)
         self.duty = HostDuty(self.lock, self.take_up) if role in ("up", "host") else None
 
     def start(self) -> None:
@@ -133,7 +134,8 @@ class App:
         return stores.build(settings.kind, settings.id, {"root": settings.path or self.config.state, "owner": owner})
 
     def _services(self) -> list[Service]:
-        return [getattr(importlib.import_module(module), name)() for module, name in SERVICES]
+        services: list[Service] = [getattr(importlib.import_module(module), name)() for module, name in SERVICES]
+        return [*services, Front(services)]
 
     def _authenticate(self, headers: Mapping[str, str], request_id: str) -> Caller:
         caller: Caller = self.rooms.identity.caller(headers, request_id)

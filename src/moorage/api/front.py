@@ -1,8 +1,11 @@
 """What lies outside the services: the root page and the health check."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
 
 from moorage import __version__
+from moorage.api.openapi import describe
 from moorage.api.request import Answer, Request
 from moorage.api.routes import Route
 from moorage.api.service import Service
@@ -23,8 +26,15 @@ def health(ask: Request) -> Answer:
     return Answer(content=b"OK", content_type="text/plain")
 
 
+def description(ask: Request) -> Answer:
+    """Describe everything that is served, by OpenAPI."""
+    assert isinstance(ask.service, Front)
+    return Answer(body=ask.service.description)
+
+
 ROUTES = (
     Route("GET", "/", root, open=True),
+    Route("GET", "/openapi.json", description, open=True),
     Route("GET", "/healthz", health, open=True),
     Route("GET", "/healthcheck", health, open=True),
 )
@@ -35,8 +45,14 @@ class Front(Service):
 
     name, prefix = "front", ""
 
-    def __init__(self) -> None:
+    def __init__(self, others: Iterable[Service] = ()) -> None:
         super().__init__(ROUTES)
+        self._others = tuple(others)
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """The OpenAPI description of this service and all others."""
+        return describe((*self._others, self))
 
     def fault(self, problem: Problem, message: str, request: Request | None, headers: Mapping[str, str]) -> Answer:
         return Answer(problem.status, {"error": {"code": problem.code, "message": message, "status": problem.status}})

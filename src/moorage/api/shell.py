@@ -178,7 +178,7 @@ class Exchange:
         if route.body is not None and not stream:
             route.body.check(value, self.version)
         self._request = Request(
-            rooms=self._shell._rooms, route=route, method=self._scope["method"], url=self._shell.base(self._scope, self._headers) + self._service.prefix,
+            rooms=self._shell._rooms, service=self._service, route=route, method=self._scope["method"], url=self._shell.base(self._scope, self._headers) + self._service.prefix,
             path=path, params=params, query=_query(self._scope["query_string"]),
             headers=self._headers, caller=self._caller, version=self.version, request_id=self.request_id, body=value,
             local=self._local, project_in_url=project, sql=self._shell.on_sql, files=self._shell.on_files,
