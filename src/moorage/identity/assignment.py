@@ -4,7 +4,6 @@ Assignments: a user or a group has a role on a project, a domain or the system, 
 What somebody may do is always worked out from these rows, when it matters: nothing keeps a copy.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from sqlalchemy import and_, delete, insert, or_, select
 from moorage.core.caller import Caller
 from moorage.database import Transaction
 from moorage.database.transaction import Row
-from moorage.identity import role, rows, versions
+from moorage.identity import role, rows, tree, versions
 from moorage.identity.claims import Scope
 from moorage.identity.errors import Missing
 from moorage.identity.records import assignments, domains, groups, memberships, projects, roles, users
@@ -104,34 +103,10 @@ def reachable(tx: Transaction, user_id: str) -> tuple[set[str], set[str], bool]:
     mine = tx.all(select(assignments).where(_of_user(user_id)))
     found_domains = {a["target_id"] for a in mine if a["target_kind"] == "domain" and not a["inherited"]}
     found = {a["target_id"] for a in mine if a["target_kind"] == "project" and not a["inherited"]}
-    found |= below(tx, [a for a in mine if a["inherited"]])
+    for a in mine:
+        if a["inherited"]:
+            found |= tree.below(tx, Scope(a["target_kind"], a["target_id"]))
     return found, found_domains, any(a["target_kind"] == "system" for a in mine)
-
-
-def below(tx: Transaction, inherited: Iterable[Row]) -> set[str]:
-    """The projects in which inherited assignments hold: all of a domain, or all under a project."""
-    found: set[str] = set()
-    for a in inherited:
-        if a["target_kind"] == "domain":
-            found |= {p["id"] for p in tx.all(select(projects.c.id).where(projects.c.domain_id == a["target_id"]))}
-        else:
-            level = {a["target_id"]}
-            while (
-                level := {p["id"] for p in tx.all(select(projects.c.id).where(projects.c.parent_id.in_(level)))} - found
-            ):
-                found |= level
-    return found
-
-
-def ancestors(tx: Transaction, project_id: str) -> list[Row]:
-    """The projects above this one, nearest first."""
-    found: list[Row] = []
-    row = rows.find(tx, projects, project_id)
-    while row is not None and row["parent_id"] is not None:
-        row = rows.find(tx, projects, row["parent_id"])
-        if row is not None:
-            found.append(row)
-    return found
 
 
 def forget(tx: Transaction, kind: str, id: str) -> None:
@@ -163,7 +138,7 @@ def _in(tx: Transaction, scope: Scope) -> Any:
     if scope.kind != "project":
         return at
     project = rows.get(tx, projects, scope.id)
-    above = [row["id"] for row in ancestors(tx, scope.id)]
+    above = [row["id"] for row in tree.above(tx, scope.id)]
     inherited = or_(
         and_(assignments.c.target_kind == "domain", assignments.c.target_id == project["domain_id"]),
         and_(assignments.c.target_kind == "project", assignments.c.target_id.in_(above)),

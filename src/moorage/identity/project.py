@@ -9,7 +9,7 @@ from moorage.core.caller import Caller
 from moorage.core.ids import new_hex
 from moorage.database import Transaction
 from moorage.database.transaction import Row
-from moorage.identity import assignment, rows, versions
+from moorage.identity import assignment, rows, tree, versions
 from moorage.identity.claims import Scope
 from moorage.identity.errors import Immutable, InUse, Unfit
 from moorage.identity.records import application_credentials, domains, projects
@@ -53,7 +53,7 @@ def _below(tx: Transaction, parent_id: str, domain_id: str | None) -> str:
         raise Unfit(reason="A project must be in its parent's domain.")
     if not parent["enabled"]:
         raise Unfit(reason=f"The parent project {parent_id} is disabled.")
-    if len(assignment.ancestors(tx, parent_id)) + 2 > DEEPEST:
+    if len(tree.above(tx, parent_id)) + 2 > DEEPEST:
         raise Unfit(reason=f"Projects may be nested {DEEPEST} deep at most.")
     return str(parent["domain_id"])
 

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import delete, insert, or_, select
+from sqlalchemy import delete as sql_delete
+from sqlalchemy import insert, or_, select
 
 from moorage.core.caller import Caller
 from moorage.core.ids import new_hex
@@ -45,14 +46,14 @@ def update(tx: Transaction, by: Caller, id: str, asked: Mapping[str, Any]) -> Ro
     return row
 
 
-def delete_role(tx: Transaction, by: Caller, id: str) -> None:
+def delete(tx: Transaction, by: Caller, id: str) -> None:
     """The role is gone, and with it every assignment and implication of it."""
     versions.change(tx)
     row = rows.get(tx, roles, id)
     if row["options"].get("immutable"):
         raise Immutable(kind="role", id=id)
-    tx.run(delete(assignments).where(assignments.c.role_id == id))
-    tx.run(delete(implications).where(or_(implications.c.prior_id == id, implications.c.implied_id == id)))
+    tx.run(sql_delete(assignments).where(assignments.c.role_id == id))
+    tx.run(sql_delete(implications).where(or_(implications.c.prior_id == id, implications.c.implied_id == id)))
     rows.drop(tx, roles, id=id)
     versions.note(tx, by, "deleted", "role", id)
 

@@ -83,7 +83,7 @@ def merged(row: Row, asked: Mapping[str, Any], kind: str, names: tuple[str, ...]
     for column in ("options", "extra"):
         if column in row and asked.get(column):
             values[column] = {k: v for k, v in {**row[column], **asked[column]}.items() if v is not None}
-    options = row.get("options") or {}
+    options = dict(row).get("options") or {}
     if options.get("immutable") and values.get("options", options).get("immutable"):
         raise Immutable(kind=kind, id=row["id"])
     return values

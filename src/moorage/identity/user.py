@@ -1,4 +1,4 @@
-"""Users. A new password, or being disabled, ends all tokens of a user by his generation: exactly, at whatever second."""
+"""Users. A new password, or being disabled, ends all tokens of a user by his generation: exactly, at any second."""
 
 from collections.abc import Mapping
 from typing import Any

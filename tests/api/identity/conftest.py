@@ -129,6 +129,24 @@ class Cloud:
         assert reply.status == 201, reply.body
         return reply.json[noun]
 
+    def grant(self, target: str, user: str, role: str, group: bool = False) -> None:
+        """A user's (or a group's) role on a target: "projects/ID", "domains/ID", "system"."""
+        self.ask(
+            "PUT",
+            f"/{target}/{'group' if group else 'user'}s/{user_or_id(self, user, group)}/roles/{self.id('role', role)}",
+            204,
+        )
+
+    def ask(self, method: str, path: str, status: int, body: Any = None) -> Any:
+        """What an administrator is answered, which must have this status."""
+        reply = self.call(method, path, body, token=self.admin)
+        assert reply.status == status, (reply.status, reply.body)
+        return reply.json if reply.body else None
+
+    def password(self, name: str) -> str:
+        """The password of a user of the first start."""
+        return bootstrap.password(self.keys, name) or ""
+
     def id(self, noun: str, name: str) -> str:
         """The id of what has this name."""
         return str(self.call("GET", f"/{noun}s?name={name}", token=self.admin).json[f"{noun}s"][0]["id"])
@@ -136,6 +154,10 @@ class Cloud:
     def close(self) -> None:
         self.sql.shutdown()
         self.files.shutdown()
+
+
+def user_or_id(cloud: Cloud, name: str, group: bool) -> str:
+    return name if len(name) == 32 else cloud.id("group" if group else "user", name)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from moorage.api.identity.routes import ROUTES
 from moorage.api.request import Answer, Request
 from moorage.api.service import Service
 from moorage.api.versions import Version
-from moorage.core.errors import Forbidden, Malformed, Problem
+from moorage.core.errors import Forbidden, Problem
 
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 
@@ -22,12 +22,6 @@ class IdentityService(Service):
 
     def __init__(self) -> None:
         super().__init__(ROUTES)
-
-    def split(self, path: str) -> tuple[str, str | None]:
-        """Paths name no project here. One that no database can look for is refused at once."""
-        if "\x00" in path:
-            raise Malformed(reason="The path contains a null character.")
-        return path, None
 
     def headers(self, request_id: str, version: Version) -> dict[str, str]:
         """What every answer says."""
