@@ -70,6 +70,7 @@ class Sockets:
         if door and self.door_gid is not None:
             os.chown(path, -1, self.door_gid)
         listener.listen(BACKLOG)
+        listener.setblocking(False)  # two threads of a starting daemon may accept at once: one would wait for ever
         return listener
 
 
