@@ -1,6 +1,7 @@
 """The Moorage that the tour uses: its process, and everything on this machine that belongs to its state directory."""
 
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -53,8 +54,8 @@ class Moorage:
         return Shell(OS_CLIENT_CONFIG_FILE=str(self.state / "clouds.yaml"), OS_CLOUD=cloud, MOORAGE_STATE=str(self.state))
 
     def processes(self) -> dict[int, str]:
-        """All processes of this state directory, by what their command lines name."""
-        marks = (str(self.state), sockets_name(self.state))
+        """All processes of this state directory: those whose command lines name it, its daemons and its gates."""
+        marks, recorded = (str(self.state), sockets_name(self.state)), recorded_pids(self.state / "run")
         found = {}
         for entry in os.listdir("/proc"):
             if entry.isdigit() and int(entry) != os.getpid():
@@ -62,7 +63,8 @@ class Moorage:
                     line = Path(f"/proc/{entry}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 except OSError:
                     continue
-                if any(mark in line for mark in marks) and " -m tour" not in line:
+                ours = int(entry) in recorded and ("qemu-storage-daemon" in line or "nbdkit" in line)
+                if ours or (any(mark in line for mark in marks) and " -m tour" not in line):
                     found[int(entry)] = line
         return found
 
@@ -80,6 +82,28 @@ class Moorage:
     def files(self) -> list[str]:
         """Files of volumes and images."""
         return [str(p.relative_to(self.state)) for room in ("volumes", "images") for p in (self.state / room).rglob("*") if p.is_file()]
+
+
+def recorded_pids(run: Path) -> set[int]:
+    """The pids in the record files of daemons."""
+    found: set[int] = set()
+
+    def look(value: object, name: str = "") -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                look(inner, key)
+        elif isinstance(value, list):
+            for inner in value:
+                look(inner)
+        elif isinstance(value, int) and name == "pid":
+            found.add(value)
+
+    for path in run.rglob("*.json"):
+        try:
+            look(json.loads(path.read_text()))
+        except (OSError, ValueError):
+            continue
+    return found
 
 
 def kill_all(moorage: Moorage) -> None:

@@ -61,7 +61,7 @@ class Config:
     """The whole configuration."""
 
     listen: str = "127.0.0.1:8790"  #: host and port of the API
-    database: str = ""              #: SQLAlchemy URL (sqlite or postgresql); default: moorage.db in the state directory
+    database: str = ""              #: SQLAlchemy URL (sqlite or postgresql); default: $MOORAGE_DATABASE, else moorage.db in the state directory
     public_url: str = ""            #: what links and the catalog begin with, when it is not what clients connect to
     region: str = "RegionOne"       #: the one region of the catalog
     host: str = field(default_factory=socket.gethostname)  #: this host's name in attachments and queues; default: its host name
@@ -105,6 +105,8 @@ def load(path: Path | None, state: Path, **overrides: Any) -> Config:
             raw = tomllib.loads(path.read_text())
         except (OSError, tomllib.TOMLDecodeError) as problem:
             raise BadConfiguration(reason=f"{path}: {problem}") from None
+    if "MOORAGE_DATABASE" in os.environ:
+        raw["database"] = os.environ["MOORAGE_DATABASE"]
     raw |= {key: value for key, value in overrides.items() if value is not None}
     if "state" in raw:
         raise BadConfiguration(reason="`state` is set by --state or $MOORAGE_STATE, not in the file.")
