@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from moorage.core.errors import Problem
+from moorage.drivers.backends.files.gate import CONNECTIONS
 from moorage.volumes.backend import Cache, Connection, Door, Export, Format
 from tests.drivers.clients import ClientError, client, listed
-from tests.drivers.plane import Plane, arguments
+from tests.drivers.plane import Plane, arguments, eventually
 
 OUTSIDE = (Door.SOCKET, Door.TLS)
 PATTERN = b"sibling!" * 64
@@ -170,3 +171,19 @@ def test_the_group_of_the_doors_may_open_them(plane: Plane) -> None:
         argv = ["nbdinfo", "--size", shared.to_reader.uri]
         seen = subprocess.run(argv, user=64799, group=group, extra_groups=[], capture_output=True, check=False)
         assert (seen.returncode == 0) is welcome
+
+
+def test_a_holder_cannot_exhaust_the_host_with_connections(plane: Plane) -> None:
+    address = plane.publish("a1", plane.layer(Format.RAW), Door.SOCKET)
+    with ExitStack() as stack, pytest.raises(ClientError):
+        for _ in range(CONNECTIONS + 1):
+            stack.enter_context(client(address))
+    assert eventually(lambda: _opens(address))
+
+
+def _opens(address: Connection) -> bool:
+    try:
+        with client(address):
+            return True
+    except ClientError:
+        return False

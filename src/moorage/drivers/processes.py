@@ -43,7 +43,7 @@ HELPER = 'ulimit -c 0; ulimit -v "$1"; ulimit -t "$2"; shift 2; exec "$@"'
 ORPHAN = 'exec 4<&0; /bin/sh -c "$@" <&4 4<&- & echo $!'
 DAEMON = 'read go <&1 || exit 1; ulimit -c 0; exec "$@" </dev/null >/dev/null'
 LISTENER = (
-    "read go <&1 || exit 1; ulimit -c 0; exec 3<&0 </dev/null >/dev/null; "
+    "read go <&1 || exit 1; ulimit -c 0; ulimit -n 256; exec 3<&0 </dev/null >/dev/null; "
     'LISTEN_FDS=1; LISTEN_PID=$$; export LISTEN_FDS LISTEN_PID; exec "$@"'
 )
 

@@ -52,8 +52,8 @@ class Exports:
             while not monitor.wait("BLOCK_EXPORT_DELETED", PING_S, id=identifier):
                 if identifier not in _present(monitor):
                     return
-                if time.monotonic() > deadline:
-                    raise qmp.Silent
+                if time.monotonic() > deadline:  # it answers, so the disk is slow: killing it would only hit siblings
+                    raise BackendUnsure(backend="files", verb="withdraw")
 
     def flush(self, server: Server) -> None:
         """Leave every write that the daemon has acknowledged durable."""

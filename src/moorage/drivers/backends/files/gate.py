@@ -22,6 +22,7 @@ from moorage.drivers.backends.files.rights import Rights, give
 from moorage.volumes.backend import BackendUnsure, Connection, Door, Export
 
 SECRET = re.compile(r"(?:[0-9a-f]{2}){16,64}")
+CONNECTIONS = 64  #: of one holder at once; his processes' threads and memory are ours
 OPEN_PATIENCE_S = 10.0
 END_PATIENCE_S = 10.0
 
@@ -98,7 +99,8 @@ class Gates:
         mode = ["-r"] if entry.read_only else []
         only = ["exportname-list=empty", "exportname-strict=true", f"exportname={entry.name}"]
         source = [f"socket-fd={descriptor}", f"export={entry.name}"]
-        return ["nbdkit", "-f", *mode, *tls, "--filter=exportname", "nbd", *source, *only]
+        filters = ["--filter=exportname", "--filter=limit"]
+        return ["nbdkit", "-f", *mode, *tls, *filters, "nbd", *source, *only, f"limit={CONNECTIONS}"]
 
     def _connection(self, volume: str, entry: Entry) -> Connection:
         if entry.door is Door.TLS:
