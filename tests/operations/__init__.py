@@ -1,0 +1,1 @@
+"""The journal: killed, stopped, failing, twice, at once."""
