@@ -28,14 +28,18 @@ class DevicesUnavailable(Unavailable):
 class Device:
     """A block device of this host."""
 
-    path: str              #: "/dev/loop0"; empty while only its server is there
+    path: str  #: "/dev/loop0"; empty while only its server is there
     read_only: bool
-    alive: bool            #: its server still runs
-    mounted: str | None    #: where it is mounted
+    alive: bool  #: its server still runs
+    mounted: str | None  #: where it is mounted
 
 
 class Devices(ABC):
     """A way to get block devices on this host."""
+
+    def obstacles(self) -> list[str]:
+        """Why this host cannot make devices, a sentence each; none where it can."""
+        return []
 
     @abstractmethod
     def connect(self, attachment: str, uri: str, *, read_only: bool) -> Device:

@@ -1,0 +1,10 @@
+"""The visible list of the commands that speak HTTP."""
+
+import click
+
+from moorage.cli.attach import attach
+from moorage.cli.detach import detach
+from moorage.cli.status import status
+from moorage.cli.why import why
+
+cli = click.Group(commands=[attach, detach, status, why])

@@ -1,0 +1,32 @@
+"""An attachment's block device, where its holder is this host: made when its door is open, removed before that closes."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from moorage.core.errors import Unavailable
+from moorage.flows.rooms import Rooms
+from moorage.hosts.devices import DevicesUnavailable
+from moorage.volumes import doors
+
+log = logging.getLogger(__name__)
+
+
+def give(rooms: Rooms, claim: Mapping[str, Any], uri: str) -> dict[str, str]:
+    """What is added to the connection: the path of the device, where the holder gets one."""
+    if not doors.makes_device(claim):
+        return {}
+    if rooms.devices is None:
+        raise DevicesUnavailable(why="its process makes none")
+    return {"device_path": rooms.devices.connect(claim["id"], uri, read_only=claim["mode"] == "ro").path}
+
+
+def take(rooms: Rooms, claim: Mapping[str, Any] | None) -> None:
+    """Leave nothing of the device. What was written to it is durable, unless that takes longer than a few seconds."""
+    if claim is None or not doors.makes_device(claim) or rooms.devices is None:
+        return
+    try:
+        rooms.devices.flush(claim["id"])
+    except Unavailable as problem:
+        log.warning("%s", problem.sentence)
+    rooms.devices.disconnect(claim["id"])
