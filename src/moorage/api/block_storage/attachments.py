@@ -1,0 +1,167 @@
+"""Attachments: reserve, publish, complete, withdraw; and what there are."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from moorage.api.block_storage import lists, policy, views
+from moorage.api.block_storage.lists import Listing
+from moorage.api.request import Answer, Later, Request
+from moorage.core.caller import Caller
+from moorage.core.errors import Changed, Malformed
+from moorage.database import Transaction
+from moorage.database.paging import paged
+from moorage.volumes import attachment, doors, guard, reservation, volume
+from moorage.volumes.attachment import State
+from moorage.volumes.backend import Door
+from moorage.volumes.records import attachments
+
+c = attachments.c
+
+LISTING = Listing(
+    table=attachments,
+    sorts={"id": "id", "created_at": "created_at", "updated_at": "updated_at", "volume_id": "volume_id"},
+    filters={
+        "volume_id": lists.equals(c.volume_id),
+        "status": lists.equals(c.state),
+        "attach_status": lists.equals(c.state),
+        "instance_id": lists.equals(c.instance_uuid),
+    },
+    admin_filters={
+        "project_id": lists.equals(c.project_id),
+        "instance_uuid": lists.equals(c.instance_uuid),
+        "attached_host": lists.equals(c.host),
+        "id": lists.equals(c.id),
+    },
+)
+
+
+def create(request: Request) -> Answer | Later:
+    """The volume is claimed for its holder; with a connector, it is open to him there as well."""
+    asked = request.body["attachment"]
+    connector = asked.get("connector") or None
+    with request.write() as tx:
+        row = volume.find(tx, request.caller, asked["volume_uuid"])
+        request.caller.must(policy.ATTACHMENT_CREATE, row["project_id"])
+        door = _door(request, row, connector) if connector else None
+        row = volume.locked(tx, request.caller, row["id"])
+        instance = asked.get("instance_uuid") or None
+        claim, operation = reservation.reserve(tx, request.caller, row, instance, asked.get("mode"), connector, door)
+        if operation is None:
+            return _answer(request, claim, secret=True)
+    return Later(operation, _shown(claim["id"]), making=True)
+
+
+def _door(request: Request, row: Mapping[str, Any], connector: Mapping[str, Any]) -> Door:
+    held = request.rooms.backends.get(row["backend"])
+    traits = held.traits if held is not None else None
+    return doors.door(connector, request.caller, request.rooms.host, local=request.local, traits=traits)
+
+
+def update(request: Request) -> Answer | Later:
+    """The volume is open to the holder where he says that he is, and nowhere else."""
+    connector = request.body["attachment"]["connector"]
+    with request.write() as tx:
+        row, claim = _locked(tx, request, policy.ATTACHMENT_UPDATE)
+        operation = reservation.publish(tx, request.caller, row, claim, connector, _door(request, row, connector))
+        if operation is None:
+            return _answer(request, claim, secret=True)
+    return Later(operation, _shown(claim["id"]))
+
+
+def complete(request: Request) -> Answer:
+    """The holder sees the device."""
+    with request.write() as tx:
+        row, claim = _locked(tx, request, policy.ATTACHMENT_COMPLETE)
+        reservation.complete(tx, request.caller, row, claim)
+    return Answer(204)
+
+
+def delete(request: Request) -> Answer | Later:
+    """The holder cannot reach the volume any more, whatever he does; what remains on the volume is listed."""
+    with request.write() as tx:
+        row, claim = _locked(tx, request, policy.ATTACHMENT_DELETE)
+        guard.check(claim, request.caller, request.rooms.settings.volumes.no_compute)
+        operation = reservation.withdraw(tx, request.caller, row, [claim])
+        if operation is None:
+            return _remaining(row["id"])(request, tx)
+    return Later(operation, _after(_remaining(row["id"])))
+
+
+def _locked(tx: Transaction, request: Request, rule: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    found = reservation.find(tx, request.caller, request.params["id"])
+    request.caller.must(rule, found["project_id"])
+    row, claim = reservation.locked(tx, request.caller, found["id"])
+    mine = request.headers.get("moorage-generation")
+    if mine is not None and mine != str(claim["generation"]):
+        raise Changed()
+    return row, claim
+
+
+def _after(body: Callable[[Request, Transaction], Answer]) -> Callable[[Request], Answer]:
+    def answer(request: Request) -> Answer:
+        with request.read() as tx:
+            return body(request, tx)
+
+    return answer
+
+
+def _remaining(volume_id: str) -> Callable[[Request, Transaction], Answer]:
+    def body(request: Request, tx: Transaction) -> Answer:
+        left = attachment.held(tx, volume_id)
+        return Answer(200, {"attachments": [_summary(request, row) for row in left]})
+
+    return body
+
+
+def _shown(id: str) -> Callable[[Request], Answer]:
+    def answer(request: Request) -> Answer:
+        with request.read() as tx:
+            return _answer(request, reservation.find(tx, request.caller, id), secret=True)
+
+    return answer
+
+
+def _answer(request: Request, claim: Mapping[str, Any], *, secret: bool) -> Answer:
+    body = {"attachment": views.attachment(request, claim, secret=secret)}
+    return Answer(200, body, {"moorage-generation": str(claim["generation"])})
+
+
+def _summary(request: Request, row: Mapping[str, Any]) -> dict[str, Any]:
+    return views.ATTACHMENT_SUMMARY(row, request.version, request.caller)
+
+
+def show(request: Request) -> Answer:
+    """One attachment, with its secret for those who may see it."""
+    with request.read() as tx:
+        claim = reservation.find(tx, request.caller, request.params["id"])
+        request.caller.must(policy.ATTACHMENT_GET, claim["project_id"])
+        return _answer(request, claim, secret=True)
+
+
+def index(request: Request) -> Answer:
+    """The project's attachments."""
+    return Answer(200, {"attachments": [_summary(request, row) for row in _rows(request)]})
+
+
+def detail(request: Request) -> Answer:
+    """The project's attachments in detail, without any secret."""
+    return Answer(200, {"attachments": [views.attachment(request, row) for row in _rows(request)]})
+
+
+def _rows(request: Request) -> Sequence[Mapping[str, Any]]:
+    request.caller.must(policy.ATTACHMENT_GET)
+    page, where = lists.page(request, LISTING), lists.conditions(request, LISTING)
+    where.append(c.state != str(State.DETACHED))
+    if not lists.everybody(request):
+        where.append(c.project_id == request.caller.project_id)
+    with request.read() as tx:
+        marker = _marker(tx, request.caller, page.marker)
+        return tx.all(paged(select(attachments).where(*where), attachments, page, marker)) if page.limit else []
+
+
+def _marker(tx: Transaction, caller: Caller, id: str | None) -> Mapping[str, Any] | None:
+    if id is not None and "\0" in id:
+        raise Malformed(reason="The marker is not an id.")
+    return None if id is None else reservation.find(tx, caller, id)

@@ -1,0 +1,77 @@
+"""Publish an attachment: open the one door through which its holder reaches the volume."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from moorage.core.errors import Conflict
+from moorage.database import Transaction
+from moorage.flows import attachment_device
+from moorage.flows.volume_layers import backend_of, volume_of
+from moorage.operations.flow import Flow, Step, Work
+from moorage.operations.records import State as Done
+from moorage.volumes import exports, layers, reservation, status
+from moorage.volumes.attachment import State
+from moorage.volumes.backend import Cache
+from moorage.volumes.records import attachments, volumes
+
+
+class Overtaken(Conflict):
+    """Attachment {id} was withdrawn or changed while it was being published."""
+
+    code = "attachment.overtaken"
+
+
+def publish(work: Work) -> Mapping[str, Any]:
+    """The door is open and the row says where it is. A door of an earlier generation was closed before."""
+    row, backend = volume_of(work), backend_of(work)
+    with work.rooms.database.read() as tx:
+        claim = _claim(tx, work)
+        if row["head"] is None:
+            raise Conflict(reason=f"Volume {work.resource_id} has no data.")
+        head = layers.chain(tx, row["head"])
+    if claim["generation"] > 1:
+        withdraw(work)
+    connection = backend.publish(exports.of(claim), head, Cache(row["cache"]))
+    device = attachment_device.give(work.rooms, claim, connection.uri)
+    with work.transaction() as tx:
+        tx.lock(volumes, [work.resource_id])
+        tx.lock(attachments, [claim["id"]])
+        kept = {"uri": connection.uri, "socket": connection.socket, "host": connection.host, "port": connection.port}
+        reservation.record(tx, _claim(tx, work), kept | device)
+    return {"attachment": claim["id"]}
+
+
+def _claim(tx: Transaction, work: Work) -> Mapping[str, Any]:
+    """The attachment, if it is still to be published in this generation."""
+    claim = tx.one(select(attachments).where(attachments.c.id == work.input["attachment"]))
+    if claim is None or claim["state"] != State.ATTACHING or claim["generation"] != work.input["generation"]:
+        raise Overtaken(id=work.input["attachment"])
+    found: Mapping[str, Any] = claim
+    return found
+
+
+def withdraw(work: Work) -> None:
+    """The door is closed, if it ever was open, and nothing is left of a device behind it."""
+    with work.rooms.database.read() as tx:
+        claim = tx.one(select(attachments).where(attachments.c.id == work.input["attachment"]))
+    attachment_device.take(work.rooms, claim)
+    backend_of(work).withdraw(work.resource_id, work.input["attachment"])
+
+
+def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:
+    """An attachment whose door did not open is reserved again, or gone where it was made with the door."""
+    asked = operation["input"]
+    tx.lock(volumes, [operation["resource_id"]])
+    for claim in tx.lock(attachments, [asked["attachment"]]):
+        ours = claim["state"] == State.ATTACHING and claim["generation"] == asked["generation"]
+        if operation["state"] == Done.UNDONE and ours:
+            if asked["created"]:
+                reservation.release(tx, claim)
+            else:
+                reservation.unpublish(tx, claim)
+    status.evaluate(tx, operation["resource_id"])
+
+
+PUBLISH_ATTACHMENT = Flow("publish-attachment", (Step("publish", publish, undo=withdraw),), settle=settle)

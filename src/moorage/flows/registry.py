@@ -1,0 +1,27 @@
+"""The visible list of all flows."""
+
+from moorage.flows.create_volume import CREATE_VOLUME
+from moorage.flows.delete_image import DELETE_IMAGE
+from moorage.flows.delete_volume import DELETE_VOLUME
+from moorage.flows.extend_volume import EXTEND_VOLUME
+from moorage.flows.publish_attachment import PUBLISH_ATTACHMENT
+from moorage.flows.upload_image import UPLOAD_IMAGE
+from moorage.flows.volume_from_image import VOLUME_FROM_IMAGE
+from moorage.flows.volume_from_volume import FREEZE_VOLUME, VOLUME_FROM_VOLUME
+from moorage.flows.withdraw_attachment import WITHDRAW_ATTACHMENT
+from moorage.operations.flow import Flows
+
+FLOWS = Flows.of(
+    (
+        CREATE_VOLUME,
+        DELETE_IMAGE,
+        DELETE_VOLUME,
+        EXTEND_VOLUME,
+        FREEZE_VOLUME,
+        PUBLISH_ATTACHMENT,
+        UPLOAD_IMAGE,
+        VOLUME_FROM_IMAGE,
+        VOLUME_FROM_VOLUME,
+        WITHDRAW_ATTACHMENT,
+    )
+)

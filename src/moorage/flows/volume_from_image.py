@@ -1,0 +1,149 @@
+"""
+Make a volume from an image: its head lies on the stored image's file. No byte is copied, whatever the size.
+
+The image's row is locked while the volume is entered as a user of the file, so that the image's deletion leaves the file to
+the volume, or the volume is not made.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import select
+
+from moorage.core.caller import Caller
+from moorage.core.errors import Conflict, Malformed, Problem
+from moorage.core.ids import is_uuid
+from moorage.database import Transaction
+from moorage.flows.volume_ends import made
+from moorage.flows.volume_layers import GIB, fresh, give_head, take_back_head, volume_of
+from moorage.images import service, visibility
+from moorage.images.errors import ImageNotFound, NotUsable
+from moorage.images.image import State
+from moorage.images.records import images
+from moorage.images.service import Usable
+from moorage.operations.flow import Flow, Step, Work
+from moorage.volumes import layers, volume
+from moorage.volumes.backend import Format, Layer
+from moorage.volumes.errors import InvalidInput
+from moorage.volumes.volume import New, Rules
+
+#: How the bytes of an image file are read as a layer, by what was found in them.
+LAYER_FORMATS = {"raw": Format.RAW, "iso": Format.RAW, "qcow2": Format.QCOW2}
+
+
+class InvalidImage(Malformed):
+    """Invalid image identifier or unable to access requested image."""
+
+    code = "image.invalid"
+
+
+class ImageUnusable(Malformed):
+    """Image {image} is unacceptable: {reason}"""
+
+    code = "image.unacceptable"
+
+
+class SeveralImages(Conflict):
+    """Multiple resources named '{name}' exist"""
+
+    code = "image.several"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where images are looked for, and which of their stores a volume can lie on, the most wanted first."""
+
+    reference: str
+    stores: Collection[str]
+
+
+def begin(
+    tx: Transaction,
+    caller: Caller,
+    source: Source,
+    new: Callable[[Usable], New],
+    rules: Rules,
+    key: str | None = None,
+) -> Mapping[str, Any]:
+    """Begin to make a volume of an image; the project's quota is locked already."""
+    image = _usable(tx, caller, source)
+    asked = new(image)
+    _fits(image, asked.size_gib)
+    asked = replace(asked, image_id=image.id, image_metadata=described(image), bootable=True, base=image.object)
+    row = volume.enter(tx, caller, asked, rules)
+    below = Layer(image.object, LAYER_FORMATS[image.read_as], image.virtual_size or image.size)
+    layers.enter(tx, below, asked.backend, image_id=image.id, store=image.store)
+    volume.begin(tx, "volume-from-image", row, caller, {"size_gib": asked.size_gib}, key=key)
+    return row
+
+
+def _usable(tx: Transaction, caller: Caller, source: Source) -> Usable:
+    id = source.reference if is_uuid(source.reference) else _named(tx, caller, source.reference)
+    try:
+        image = service.usable(tx, caller, id, list(source.stores))
+    except ImageNotFound:
+        raise InvalidImage() from None
+    except NotUsable as problem:
+        raise ImageUnusable(image=id, reason=f"Image status must be active. {problem.sentence}") from None
+    if image.read_as not in LAYER_FORMATS:
+        raise ImageUnusable(image=id, reason=f"volumes cannot be made of the format {image.read_as} yet.")
+    if image.store not in source.stores:
+        raise ImageUnusable(image=id, reason="the backend cannot reach any store that holds it.")
+    return image
+
+
+def _named(tx: Transaction, caller: Caller, name: str) -> str:
+    """The id of the one image of that name that the caller sees."""
+    c = images.c
+    query = select(c.id).where(c.name == name, c.state == str(State.ACTIVE), visibility.listed(caller, "all"))
+    found = tx.all(query.order_by(c.created_at).limit(2))
+    if len(found) > 1:
+        raise SeveralImages(name=name[:255])
+    if not found:
+        raise InvalidImage()
+    return str(found[0]["id"])
+
+
+def _fits(image: Usable, size_gib: int) -> None:
+    needed_gib = -(-(image.virtual_size or image.size) // GIB)
+    if needed_gib > size_gib:
+        raise InvalidInput(reason=f"Size of specified image {needed_gib}GB is larger than volume size {size_gib}GB.")
+    if image.min_disk_gib > size_gib:
+        raise InvalidInput(
+            reason=f"Volume size {size_gib}GB cannot be smaller than the image minDisk size {image.min_disk_gib}GB."
+        )
+
+
+def described(image: Usable) -> dict[str, str]:
+    """What a volume shows of the image that it was made of."""
+    kept = {name: str(value) for name, value in image.properties.items() if value is not None}
+    return {
+        "signature_verified": "False",
+        **kept,
+        "image_id": image.id,
+        "image_name": image.name or "",
+        "checksum": image.checksum,
+        "container_format": image.container_format,
+        "disk_format": image.disk_format,
+        "min_disk": str(image.min_disk_gib),
+        "min_ram": str(image.min_ram_mib),
+        "size": str(image.size),
+    }
+
+
+def head(work: Work) -> Mapping[str, Any]:
+    """The volume's head lies on the image's file."""
+    row = volume_of(work)
+    if row["head"] is not None:
+        return {"layer": row["head"]}
+    if row["base"] is None:
+        raise Problem()
+    with work.rooms.database.read() as tx:
+        below = layers.chain(tx, row["base"])
+    layer = fresh(work, work.input["size_gib"] * GIB, below)
+    give_head(work, layer, {"path": "overlay", "bytes": 0})
+    return {"layer": layer.name}
+
+
+VOLUME_FROM_IMAGE = Flow("volume-from-image", (Step("head", head, undo=take_back_head),), settle=made)

@@ -1,0 +1,36 @@
+"""Withdraw attachments: close their doors for good, then release them. Once begun, it is never turned back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from moorage.database import Transaction
+from moorage.flows import attachment_device
+from moorage.flows.volume_layers import backend_of
+from moorage.operations.flow import Flow, Step, Work
+from moorage.operations.records import State as Done
+from moorage.volumes import reservation, status
+from moorage.volumes.attachment import State
+from moorage.volumes.records import attachments, volumes
+
+
+def withdraw(work: Work) -> None:
+    """No write of their holders lands any more, and what they wrote before is durable."""
+    for id in work.input["attachments"]:
+        with work.rooms.database.read() as tx:
+            claim = tx.one(select(attachments).where(attachments.c.id == id))
+        attachment_device.take(work.rooms, claim)
+        backend_of(work).withdraw(work.resource_id, id)
+
+
+def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:
+    """The attachments are over in the transaction in which the volume becomes what it is without them."""
+    tx.lock(volumes, [operation["resource_id"]])
+    for claim in tx.lock(attachments, operation["input"]["attachments"]):
+        if operation["state"] == Done.DONE and claim["state"] == State.DETACHING:
+            reservation.release(tx, claim)
+    status.evaluate(tx, operation["resource_id"])
+
+
+WITHDRAW_ATTACHMENT = Flow("withdraw-attachment", (Step("withdraw", withdraw, forward_only=True),), settle=settle)

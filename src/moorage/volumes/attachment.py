@@ -1,0 +1,61 @@
+"""
+An attachment: one volume made usable by one holder, from reservation to release.
+
+A volume has as many attachments as it has users, which without multi-attach is one.  The table below is the whole life of
+an attachment; any move that it does not list is refused.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import select, update
+
+from moorage.core.lifecycle import MoveRefused, lifecycle
+from moorage.database import Transaction
+from moorage.volumes.records import attachments
+
+
+class State(StrEnum):
+    RESERVED = "reserved"  #: claimed by its holder, who has not said where he is
+    ATTACHING = "attaching"  #: the backend was asked to publish it, or has; the holder has not confirmed
+    ATTACHED = "attached"  #: the holder has confirmed that he sees the device
+    DETACHING = "detaching"  #: its door is being closed
+    DETACHED = "detached"  #: over; the row is kept as history
+    ERROR_ATTACHING = "error_attaching"  #: its server died with writes that may be lost: an update revives it
+    ERROR_DETACHING = "error_detaching"  #: whether its door is closed is not known
+
+
+HELD = frozenset(State) - {State.DETACHED}
+
+#: States in which the backend may have a door open.
+OPEN = HELD - {State.RESERVED}
+
+# fmt: off
+LIFE = lifecycle(
+    # event       may come from                                          leads to
+    ("publish",   HELD - {State.DETACHING, State.ERROR_DETACHING},       State.ATTACHING),
+    ("unpublish", {State.ATTACHING},                                     State.RESERVED),
+    ("complete",  {State.RESERVED, State.ATTACHING, State.ATTACHED},     State.ATTACHED),
+    ("lose",      {State.ATTACHING, State.ATTACHED},                     State.ERROR_ATTACHING),
+    ("withdraw",  HELD,                                                  State.DETACHING),
+    ("stick",     {State.DETACHING},                                     State.ERROR_DETACHING),
+    ("release",   {State.RESERVED, State.ATTACHING, State.DETACHING},    State.DETACHED),
+)
+# fmt: on
+
+
+def move(tx: Transaction, id: str, event: str, **values: Any) -> None:
+    """Let `event` happen to the attachment, and change `values` with it; raise `MoveRefused` where it may not."""
+    c, step = attachments.c, LIFE[event]
+    change = update(attachments).where(c.id == id, c.state.in_([str(source) for source in step.sources]))
+    if not tx.run(change.values(state=str(step.target), updated_at=tx.now, **values)):
+        state = tx.value(select(c.state).where(c.id == id))
+        raise MoveRefused(kind="Attachment", id=id, state=state or "gone", event=event)
+
+
+def held(tx: Transaction, volume_id: str) -> list[Mapping[str, Any]]:
+    """The attachments of a volume that are not over, oldest first."""
+    c = attachments.c
+    query = select(attachments).where(c.volume_id == volume_id, c.state.in_([str(state) for state in HELD]))
+    return list(tx.all(query.order_by(c.created_at, c.id)))

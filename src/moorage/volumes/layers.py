@@ -1,0 +1,83 @@
+"""
+Layers as rows: which bytes there are, what lies on what, and who still needs them.
+
+A layer is written to by at most one volume, whose head it is; once something lies on it, it is frozen.  Its bytes are
+deleted with its last user: a volume whose head it is or that is going to lie on it, or a layer above it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select
+
+from moorage.core.errors import Conflict
+from moorage.database import Transaction
+from moorage.volumes.backend import Format, Layer
+from moorage.volumes.records import layers, volumes
+
+LONGEST_CHAIN = 200
+
+
+class LayerMissing(Conflict):
+    """The layer {name} is not known."""
+
+    code = "layer.missing"
+
+
+def row_of(tx: Transaction, name: str) -> Mapping[str, Any] | None:
+    """The layer's row."""
+    return tx.one(select(layers).where(layers.c.id == name))
+
+
+def chain(tx: Transaction, name: str) -> Layer:
+    """The layer with all that shows through it."""
+    rows: list[Mapping[str, Any]] = []
+    below: str | None = name
+    while below is not None:
+        row = row_of(tx, below)
+        if row is None or len(rows) >= LONGEST_CHAIN:
+            raise LayerMissing(name=below)
+        rows.append(row)
+        below = row["parent"]
+    layer: Layer | None = None
+    for row in reversed(rows):
+        layer = Layer(row["id"], Format(row["format"]), row["size_bytes"], layer)
+    assert layer is not None
+    return layer
+
+
+def enter(
+    tx: Transaction,
+    layer: Layer,
+    backend: str,
+    *,
+    image_id: str | None = None,
+    store: str | None = None,
+) -> None:
+    """Enter the layer into the rows; its bytes are there and durable. What is entered already stays as it is."""
+    if row_of(tx, layer.name) is None:
+        tx.run(
+            insert(layers).values(
+                id=layer.name,
+                backend=backend,
+                format=str(layer.format),
+                size_bytes=layer.size,
+                parent=layer.parent.name if layer.parent else None,
+                image_id=image_id,
+                store=store,
+                created_at=tx.now,
+            )
+        )
+
+
+def users_of(tx: Transaction, name: str) -> int:
+    """How many volumes and layers need the bytes under `name` (also the name of a stored image's object)."""
+    above = tx.value(select(func.count()).select_from(layers).where(layers.c.parent == name))
+    v = volumes.c
+    resting = tx.value(select(func.count()).select_from(volumes).where((v.head == name) | (v.base == name)))
+    return int(above) + int(resting)
+
+
+def strike(tx: Transaction, name: str) -> None:
+    """Take the layer, whose bytes are gone, off the rows."""
+    tx.run(delete(layers).where(layers.c.id == name))

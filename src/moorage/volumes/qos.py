@@ -1,0 +1,102 @@
+"""Quality of service: named sets of limits that volume types refer to. They are kept and shown; no backend enforces them yet."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from moorage.core.errors import Refused
+from moorage.core.ids import new_uuid
+from moorage.database import Transaction
+from moorage.volumes.errors import QosExists, QosNotFound
+from moorage.volumes.records import qos_specs, volume_types
+
+
+class QosInUse(Refused):
+    """Qos specs still in use."""
+
+    code = "qos.in-use"
+
+
+class QosKeyNotFound(QosNotFound):
+    """QoS spec {id} has no spec with key {key}."""
+
+    code = "qos.key-not-found"
+
+
+def find(tx: Transaction, id: str) -> Mapping[str, Any]:
+    """The set's row."""
+    row = tx.one(select(qos_specs).where(qos_specs.c.id == id))
+    if row is None:
+        raise QosNotFound(id=id[:255])
+    return row
+
+
+def locked(tx: Transaction, id: str) -> Mapping[str, Any]:
+    """The set's row, nobody else changing it."""
+    found = tx.lock(qos_specs, [id])
+    if not found:
+        raise QosNotFound(id=id[:255])
+    return found[0]
+
+
+def create(tx: Transaction, name: str, consumer: str, specs: Mapping[str, str]) -> Mapping[str, Any]:
+    """Make a set."""
+    if tx.one(select(qos_specs.c.id).where(qos_specs.c.name == name)) is not None:
+        raise QosExists(name=name)
+    id = new_uuid()
+    try:
+        tx.run(insert(qos_specs).values(id=id, name=name, consumer=consumer, specs=dict(specs), created_at=tx.now))
+    except IntegrityError:
+        raise QosExists(name=name) from None
+    return find(tx, id)
+
+
+def change(tx: Transaction, row: Mapping[str, Any], consumer: str | None, specs: Mapping[str, str]) -> None:
+    """Let the locked set `row` have these limits, too."""
+    values = {"specs": {**row["specs"], **specs}, "consumer": consumer or row["consumer"]}
+    tx.run(update(qos_specs).where(qos_specs.c.id == row["id"]).values(**values))
+
+
+def drop(tx: Transaction, row: Mapping[str, Any], keys: Sequence[str]) -> None:
+    """Let the locked set `row` not have these limits."""
+    for key in keys:
+        if key not in row["specs"]:
+            raise QosKeyNotFound(id=row["id"], key=key[:255])
+    left = {key: value for key, value in row["specs"].items() if key not in keys}
+    tx.run(update(qos_specs).where(qos_specs.c.id == row["id"]).values(specs=left))
+
+
+def users(tx: Transaction, id: str) -> Sequence[Mapping[str, Any]]:
+    """The types that refer to the set."""
+    c = volume_types.c
+    return tx.all(select(c.id, c.name).where(c.qos_id == id).order_by(c.created_at, c.id))
+
+
+def remove(tx: Transaction, row: Mapping[str, Any], *, force: bool) -> None:
+    """Remove the locked set `row`; with `force`, also where types refer to it."""
+    if users(tx, row["id"]) and not force:
+        raise QosInUse()
+    release(tx, row["id"])
+    tx.run(delete(qos_specs).where(qos_specs.c.id == row["id"]))
+
+
+def release(tx: Transaction, id: str) -> None:
+    """Let no type refer to the set."""
+    tx.run(update(volume_types).where(volume_types.c.qos_id == id).values(qos_id=None))
+
+
+def refer(tx: Transaction, type_row: Mapping[str, Any], id: str) -> None:
+    """Let the locked type refer to the set."""
+    if type_row["qos_id"] not in (None, id):
+        raise Refused(
+            reason=f"Type {type_row['id']} is already associated with another qos specs: {type_row['qos_id']}"
+        )
+    tx.run(update(volume_types).where(volume_types.c.id == type_row["id"]).values(qos_id=id))
+
+
+def part(tx: Transaction, type_row: Mapping[str, Any], id: str) -> None:
+    """Let the locked type not refer to the set."""
+    if type_row["qos_id"] == id:
+        tx.run(update(volume_types).where(volume_types.c.id == type_row["id"]).values(qos_id=None))

@@ -1,0 +1,248 @@
+"""
+An attachment's verbs: reserve, publish, complete, withdraw.
+
+Each locks the volume first, then the attachment.  The volume's status never decides between siblings: of a volume that
+several may use, only its own operations (made, extended, deleted) keep a new attachment out.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from moorage.core.caller import Caller
+from moorage.core.ids import new_secret, new_uuid
+from moorage.database import Transaction
+from moorage.operations import events, journal
+from moorage.volumes import attachment, status, volume
+from moorage.volumes.attachment import State
+from moorage.volumes.backend import Door
+from moorage.volumes.errors import (
+    AttachmentNotFound,
+    DuplicateConnector,
+    InvalidVolume,
+    NotReservable,
+    NotReservableShared,
+    VolumeInError,
+)
+from moorage.volumes.records import attachments, volumes
+
+SHARED = frozenset({"available", "in-use", "reserved", "attaching", "detaching"})
+SAME_HOLDER = SHARED - {"available", "detaching"}
+
+
+def find(tx: Transaction, caller: Caller, id: str) -> Mapping[str, Any]:
+    """The attachment's row, if it is not over and the caller may know of it."""
+    row = tx.one(select(attachments).where(attachments.c.id == id))
+    if row is None or row["state"] == State.DETACHED or not caller.sees(row["project_id"]):
+        raise AttachmentNotFound(id=id[:255])
+    return row
+
+
+def locked(tx: Transaction, caller: Caller, id: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The volume's and the attachment's row, nobody else changing them."""
+    row = find(tx, caller, id)
+    found = tx.lock(volumes, [row["volume_id"]])
+    rows = tx.lock(attachments, [id])
+    if not found or not rows or rows[0]["state"] == State.DETACHED:
+        raise AttachmentNotFound(id=id[:255])
+    return found[0], rows[0]
+
+
+def reserve(
+    tx: Transaction,
+    caller: Caller,
+    row: Mapping[str, Any],
+    instance_uuid: str | None,
+    mode: str | None,
+    connector: Mapping[str, Any] | None = None,
+    door: Door | None = None,
+    key: str | None = None,
+) -> tuple[Mapping[str, Any], str | None]:
+    """
+    Claim the locked volume `row`; with a connector and a door, publish it there too. The attachment, and the operation
+    that publishes it.
+    """
+    _may_reserve(tx, row, instance_uuid)
+    id = new_uuid()
+    values = {"volume_id": row["id"], "project_id": row["project_id"], "user_id": caller.user_id}
+    tx.run(
+        insert(attachments).values(
+            id=id,
+            instance_uuid=instance_uuid,
+            state=str(State.RESERVED),
+            mode="ro" if row["readonly"] else mode,
+            generation=0,
+            created_at=tx.now,
+            **values,
+        )
+    )
+    facts = {"volume": row["id"], "instance": instance_uuid}
+    events.record(tx, "attachment.reserved", "attachment", id, row["project_id"], caller.request_id, **facts)
+    operation = None
+    if connector is not None and door is not None:
+        operation = _publish(tx, caller, row, _row(tx, id), connector, door, created=True, key=key)
+    status.evaluate(tx, row["id"])
+    return _row(tx, id), operation
+
+
+def _may_reserve(tx: Transaction, row: Mapping[str, Any], instance_uuid: str | None) -> None:
+    now = row["status"]
+    if "error" in now:
+        raise InvalidVolume(
+            reason="Volume attachments can not be created if the volume is in an error state. The Volume "
+            f"{row['id']} currently has a status of: {now} ",
+            blockers=volume.blockers(tx, row),
+        )
+    if now == "available" or (row["multiattach"] and now in SHARED):
+        return
+    held = attachment.held(tx, row["id"])
+    if instance_uuid and now in SAME_HOLDER and held and all(a["instance_uuid"] == instance_uuid for a in held):
+        return  # a server that moves holds its volume on both hosts for a while
+    kind = NotReservableShared if row["multiattach"] else NotReservable
+    raise kind(id=row["id"], status=now, blockers=volume.blockers(tx, row))
+
+
+def publish(
+    tx: Transaction,
+    caller: Caller,
+    row: Mapping[str, Any],
+    claim: Mapping[str, Any],
+    connector: Mapping[str, Any],
+    door: Door,
+) -> str | None:
+    """
+    Open the locked volume `row` to the holder of the locked attachment `claim`, who is where `connector` says; the
+    operation that does it. None: it is open to him already, and stays so.
+    """
+    if "error" in row["status"]:
+        raise VolumeInError(id=row["id"], status=row["status"])
+    held = attachment.held(tx, row["id"])
+    if not row["multiattach"] and len(held) > 1 and any(a["connector"] and a["id"] != claim["id"] for a in held):
+        raise DuplicateConnector(id=row["id"], blockers=volume.blockers(tx, row))
+    same = claim["connector"] == dict(connector) and claim["door"] == str(door)
+    if same and claim["state"] in (State.ATTACHING, State.ATTACHED):
+        return None if claim["connection"] else publishing(tx, claim)
+    operation = _publish(tx, caller, row, claim, connector, door)
+    status.evaluate(tx, row["id"])
+    return operation
+
+
+def publishing(tx: Transaction, claim: Mapping[str, Any]) -> str | None:
+    """The operation that publishes the attachment in its present generation."""
+    for operation in journal.open_on(tx, "volume", [claim["volume_id"]]):
+        asked = operation["input"]
+        if asked.get("attachment") == claim["id"] and asked.get("generation") == claim["generation"]:
+            return str(operation["id"])
+    return None
+
+
+def _publish(
+    tx: Transaction,
+    caller: Caller,
+    row: Mapping[str, Any],
+    claim: Mapping[str, Any],
+    connector: Mapping[str, Any],
+    door: Door,
+    *,
+    created: bool = False,
+    key: str | None = None,
+) -> str:
+    generation = claim["generation"] + 1
+    attachment.move(
+        tx,
+        claim["id"],
+        "publish",
+        connector=dict(connector),
+        door=str(door),
+        host=_text(connector.get("host")),
+        mountpoint=_text(connector.get("mountpoint")),
+        mode="ro" if row["readonly"] else claim["mode"] or _mode(connector) or "rw",
+        export=new_secret(128),
+        secret=new_secret(256) if door is Door.TLS else None,
+        generation=generation,
+        connection=None,
+        problem=None,
+    )
+    asked = {"attachment": claim["id"], "generation": generation, "created": created}
+    return volume.begin(tx, "publish-attachment", row, caller, asked, deadline_s=120.0, key=key)
+
+
+def _text(value: Any) -> str | None:
+    return value[:255] if isinstance(value, str) else None
+
+
+def _mode(connector: Mapping[str, Any]) -> str | None:
+    mode = connector.get("mode")
+    return mode if mode in ("rw", "ro") else None
+
+
+def complete(tx: Transaction, caller: Caller, row: Mapping[str, Any], claim: Mapping[str, Any]) -> None:
+    """The holder of the locked attachment `claim` sees the device. Without a connector he only says that he will."""
+    if claim["state"] == State.ATTACHING and not claim["connection"]:
+        raise VolumeInError(id=row["id"], status="being published")
+    if claim["state"] != State.ATTACHED:
+        attachment.move(tx, claim["id"], "complete", attached_at=claim["attached_at"] or tx.now)
+        facts = {"volume": row["id"], "instance": claim["instance_uuid"]}
+        events.record(
+            tx, "attachment.attached", "attachment", claim["id"], row["project_id"], caller.request_id, **facts
+        )
+    status.evaluate(tx, row["id"])
+
+
+def withdraw(
+    tx: Transaction, caller: Caller, row: Mapping[str, Any], claims: Sequence[Mapping[str, Any]]
+) -> str | None:
+    """
+    Close the doors of the locked volume's attachments `claims` and release them; the operation that does it. None:
+    there was no door, and they are released.
+    """
+    doors = [claim for claim in claims if claim["export"]]
+    for claim in claims:
+        if claim["state"] != State.DETACHING:
+            attachment.move(tx, claim["id"], "withdraw")
+        if not claim["export"]:
+            release(tx, claim, caller.request_id)
+    closing = _closing(tx, row["id"])
+    fresh = [claim["id"] for claim in doors if claim["id"] not in closing]
+    operation = None
+    if fresh:
+        operation = volume.begin(
+            tx, "withdraw-attachment", row, caller, {"attachments": fresh}, deadline_s=30 * 86400.0
+        )
+    elif doors:
+        operation = closing[doors[0]["id"]]
+    status.evaluate(tx, row["id"])
+    return operation
+
+
+def _closing(tx: Transaction, volume_id: str) -> dict[str, str]:
+    """Which attachments of the volume are being withdrawn, by which operation."""
+    rows = [row for row in journal.open_on(tx, "volume", [volume_id]) if row["kind"] == "withdraw-attachment"]
+    return {id: row["id"] for row in rows for id in row["input"]["attachments"]}
+
+
+def release(tx: Transaction, claim: Mapping[str, Any], request_id: str = "") -> None:
+    """The attachment is over. The row stays; what opened its door does not."""
+    attachment.move(tx, claim["id"], "release", detached_at=tx.now, secret=None, export=None)
+    facts = {"volume": claim["volume_id"], "instance": claim["instance_uuid"]}
+    events.record(tx, "attachment.released", "attachment", claim["id"], claim["project_id"], request_id, **facts)
+
+
+def unpublish(tx: Transaction, claim: Mapping[str, Any]) -> None:
+    """Its door could not be opened: the attachment is only reserved, as before."""
+    none = dict.fromkeys(("connector", "door", "host", "export", "secret", "connection"))
+    attachment.move(tx, claim["id"], "unpublish", **none)
+
+
+def record(tx: Transaction, claim: Mapping[str, Any], connection: Mapping[str, Any]) -> None:
+    """Keep what the backend says of the attachment's door."""
+    tx.run(
+        update(attachments)
+        .where(attachments.c.id == claim["id"])
+        .values(connection=dict(connection), updated_at=tx.now)
+    )
+
+
+def _row(tx: Transaction, id: str) -> Mapping[str, Any]:
+    return tx.one(select(attachments).where(attachments.c.id == id)) or {}
