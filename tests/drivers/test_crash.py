@@ -19,6 +19,7 @@ from tests.drivers.plane import Plane
 PATTERN = b"steadily" * 512
 WATCHED = ("/moorage/drivers/backends/files/", "/moorage/drivers/processes.py")
 POINTS = 24
+ENDS = (-signal.SIGKILL, 0)  #: the latter where waiting took fewer lines than in the rehearsal
 
 
 def in_another_process(work: Callable[[], object]) -> int:
@@ -109,7 +110,7 @@ def test_publishing_can_be_killed_anywhere_and_repeated(plane: Plane, door: Door
     plane.again().clear(plane.volume)
     for point in range(1, lines, max(1, lines // POINTS)):
         export = plane.export("a1", door)
-        assert killed_at(point, lambda export=export: backend.publish(export, head, Cache.BACK)) == -signal.SIGKILL
+        assert killed_at(point, lambda export=export: backend.publish(export, head, Cache.BACK)) in ENDS
         address = plane.again().publish(export, head, Cache.BACK)
         key = plane.key(export) if door is Door.TLS else None
         with client(address, key) as nbd:
@@ -127,7 +128,7 @@ def test_publishing_can_be_killed_anywhere_and_undone(plane: Plane, undo: Callab
     plane.again().clear(plane.volume)
     for point in range(2, lines, max(1, lines // POINTS)):
         export = plane.export("a1", Door.SOCKET)
-        assert killed_at(point, lambda export=export: backend.publish(export, head, Cache.BACK)) == -signal.SIGKILL
+        assert killed_at(point, lambda export=export: backend.publish(export, head, Cache.BACK)) in ENDS
         again = plane.again()
         again.survey()
         undo(again, plane.volume, *(["a1"] if undo is FilesBackend.withdraw else []))
@@ -149,7 +150,7 @@ def test_withdrawing_can_be_killed_anywhere_and_repeated(plane: Plane) -> None:
             lines = lines_of(lambda: backend.withdraw(plane.volume, "writer"), plane.directory / "lines")
             continue
         point = 1 + (step - 1) * (lines - 1) // POINTS
-        assert killed_at(point, lambda: backend.withdraw(plane.volume, "writer")) == -signal.SIGKILL
+        assert killed_at(point, lambda: backend.withdraw(plane.volume, "writer")) in ENDS
         plane.again().withdraw(plane.volume, "writer")
         if plane.volume in plane.again().survey():
             plane.again().clear(plane.volume)
@@ -175,7 +176,7 @@ def test_creating_can_be_killed_anywhere_and_repeated(plane: Plane, kind: Format
     lines = lines_of(lambda: create(0), plane.directory / "lines")
     for point in range(1, lines, max(1, lines // POINTS)):
         made = layer(point)
-        assert killed_at(point, lambda point=point: create(point)) == -signal.SIGKILL
+        assert killed_at(point, lambda point=point: create(point)) in ENDS
         create(point)
         create(point)
         assert plane.again().layers() == {made.name, layer(0).name}
