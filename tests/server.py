@@ -1,0 +1,106 @@
+"""Real `moorage` processes for tests: started, asked over HTTP, killed."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.cloud import Reply
+
+CONNECTOR = {"host": "somewhere", "nbd": True}
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Process:
+    """One `moorage ROLE` process."""
+
+    def __init__(self, state: Path, role: str = "up", port: int | None = None, **environment: str) -> None:
+        self.state, self.role, self.port = state, role, port or free_port()
+        command = [sys.executable, "-m", "moorage", role, "--state", str(state), "--listen", f"127.0.0.1:{self.port}"]
+        self.log = state.with_name(f"{state.name}-{role}-{self.port}.log")
+        with self.log.open("ab") as log:
+            self.popen = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "PYTHONUNBUFFERED": "1", **environment})
+        self._token = ""
+
+    def ready(self) -> "Process":
+        """Wait until it has printed that it runs."""
+        until = time.monotonic() + 60
+        while b"export OS_CLOUD" not in self.log.read_bytes() and b"is running" not in self.log.read_bytes():
+            if self.popen.poll() is not None or time.monotonic() > until:
+                raise AssertionError(f"moorage {self.role} did not start: {self.log.read_text()[-3000:]}")
+            time.sleep(0.02)
+        return self
+
+    def call(self, method: str, path: str, body: Any = None, token: str | None = None, version: str = "volume 3.54") -> Reply:
+        """One request over TCP, as the demo user."""
+        headers = {"Content-Type": "application/json", "X-Auth-Token": token or self.token(), "OpenStack-API-Version": version}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=90)
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = connection.getresponse()
+        reply = Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        connection.close()
+        return reply
+
+    def token(self) -> str:
+        """A token of the demo user."""
+        if not self._token:
+            auth = yaml.safe_load((self.state / "clouds.yaml").read_text())["clouds"]["moorage"]["auth"]
+            user = {"name": auth["username"], "password": auth["password"], "domain": {"name": "Default"}}
+            scope = {"project": {"name": auth["project_name"], "domain": {"name": "Default"}}}
+            asked = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
+            reply = self.call("POST", "/identity/v3/auth/tokens", asked, token="none")
+            assert reply.status == 201, reply.body
+            self._token = reply.headers["x-subject-token"]
+        return self._token
+
+    def volume(self, name: str = "v") -> str:
+        """A new volume of 1 GiB, available."""
+        id: str = self.call("POST", "/volume/v3/volumes", {"volume": {"size": 1, "name": name}}).json["volume"]["id"]
+        self.until(f"/volume/v3/volumes/{id}", "available")
+        return id
+
+    def attach(self, volume: str) -> str:
+        """A complete attachment of `volume`, to a client outside."""
+        reply = self.call("POST", "/volume/v3/attachments", {"attachment": {"volume_uuid": volume, "connector": CONNECTOR}})
+        assert reply.status == 200, reply.body
+        id: str = reply.json["attachment"]["id"]
+        assert self.call("POST", f"/volume/v3/attachments/{id}/action", {"os-complete": None}).status == 204
+        return id
+
+    def until(self, path: str, status: str) -> None:
+        """Wait for a volume's status."""
+        until = time.monotonic() + 60
+        while (found := self.call("GET", path).json["volume"]["status"]) != status:
+            assert time.monotonic() < until, f"{path} is {found}, not {status}"
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.popen.kill()
+        self.popen.wait()
+
+    def end(self) -> int:
+        """SIGTERM; the exit status."""
+        self.popen.terminate()
+        return self.popen.wait(20)
+
+
+def down(state: Path) -> str:
+    """`moorage down`; what it printed."""
+    command = [sys.executable, "-m", "moorage", "down", "--state", str(state)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

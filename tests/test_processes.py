@@ -1,0 +1,95 @@
+"""Whole processes: started, asked, stopped, killed, succeeded. What they promise whoever runs them."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.server import Process, down
+
+
+@pytest.fixture
+def state(state_dir: Path) -> Iterator[Path]:
+    yield state_dir
+    down(state_dir)
+    for log in state_dir.parent.glob(f"{state_dir.name}-*.log"):
+        log.unlink()
+
+
+def daemons(state: Path) -> list[int]:
+    """The pids of the storage daemons of a state directory that are alive."""
+    found = [json.loads(path.read_text())["process"]["pid"] for path in (state / "run/daemons").glob("*.json")]
+    return [pid for pid in found if os.path.exists(f"/proc/{pid}")]
+
+
+def test_sigterm_stops_the_control_plane_and_the_next_start_adopts_what_runs(state: Path) -> None:
+    first = Process(state).ready()
+    volume = first.volume()
+    attachment = first.attach(volume)
+    before = daemons(state)
+    assert len(before) == 1
+    assert first.end() == 0
+    assert daemons(state) == before
+    second = Process(state).ready()
+    shown = second.call("GET", f"/volume/v3/volumes/{volume}").json["volume"]
+    assert shown["status"] == "in-use"
+    assert [a["attachment_id"] for a in shown["attachments"]] == [attachment]
+    assert second.call("DELETE", f"/volume/v3/attachments/{attachment}").status == 200
+    assert daemons(state) == []
+
+
+def test_a_killed_process_is_succeeded_by_the_next_one(state: Path) -> None:
+    first = Process(state).ready()
+    volume = first.volume()
+    attachment = first.attach(volume)
+    first.kill()
+    second = Process(state).ready()
+    assert second.call("DELETE", f"/volume/v3/attachments/{attachment}").status == 200
+    second.until(f"/volume/v3/volumes/{volume}", "available")
+    assert second.call("DELETE", f"/volume/v3/volumes/{volume}").status == 202
+
+
+def test_more_api_processes_serve_the_same_cloud_and_leave_the_host_to_its_holder(state: Path) -> None:
+    up = Process(state).ready()
+    api = Process(state, "api").ready()
+    volume = api.volume("made by the second")
+    attachment = api.attach(volume)
+    assert up.call("GET", f"/volume/v3/attachments/{attachment}").json["attachment"]["status"] == "attached"
+    assert up.call("DELETE", f"/volume/v3/attachments/{attachment}").status == 200
+    assert api.call("GET", f"/volume/v3/volumes/{volume}").json["volume"]["status"] == "available"
+    assert api.end() == 0
+
+
+def test_api_worker_and_host_together_are_one_up(state: Path) -> None:
+    host = Process(state, "host").ready()
+    Process(state, "worker").ready()
+    api = Process(state, "api").ready()
+    attachment = api.attach(api.volume())
+    assert api.call("DELETE", f"/volume/v3/attachments/{attachment}").status == 200
+    assert host.popen.poll() is None
+
+
+def test_down_stops_everything_and_says_what(state: Path) -> None:
+    up = Process(state).ready()
+    up.attach(up.volume())
+    running = daemons(state)
+    printed = down(state)
+    assert f"pid {up.popen.pid}" in printed
+    assert up.popen.wait(10) == 0
+    assert running and not any(os.path.exists(f"/proc/{pid}") for pid in running)
+
+
+def test_a_second_up_on_a_taken_port_says_so_and_changes_nothing(state: Path) -> None:
+    up = Process(state).ready()
+    other = Process(state, "up", port=up.port)
+    assert other.popen.wait(60) == 1
+    assert "listens on" in other.log.read_text()
+    assert up.call("GET", "/volume/v3/volumes").status == 200
+
+
+def test_records_and_keys_are_nobody_elses_to_read(state: Path) -> None:
+    Process(state).ready()
+    private = [state / "moorage.db", state / "clouds.yaml", *(state / "keys").iterdir()]
+    assert {path.name: oct(path.stat().st_mode & 0o077) for path in private} == {path.name: "0o0" for path in private}
