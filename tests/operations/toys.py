@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import MetaData, String, Table, delete, insert, select, update
 from sqlalchemy import Column as C
+from sqlalchemy import MetaData, String, Table, delete, insert, select, update
 
 from moorage.core.ids import new_uuid
 from moorage.database import Database, Transaction
