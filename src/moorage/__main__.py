@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from moorage import __version__
+from moorage.cli import commands
 from moorage.core.errors import Problem
 
 
@@ -61,6 +62,10 @@ def down(state: str | None, config_file: Path | None) -> None:
 
     for line in stop_all(config.load(config_file, config.state_directory(state))):
         click.echo(line)
+
+
+for _command in commands.cli.commands.values():
+    cli.add_command(_command)
 
 
 def main() -> None:

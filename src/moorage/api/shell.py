@@ -36,7 +36,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-PATIENCE_S = 60.0
+PATIENCE_S = 60.0          #: how long a request waits for an operation, unless it says otherwise
+LONGEST_PATIENCE_S = 600.0
 NOBODY_YET = Caller(user_id="")
 
 
@@ -192,9 +193,12 @@ class Exchange:
         if kind not in self._service.json_types:
             raise UnsupportedContent(reason=f"The content type {kind[:100]} is not supported here.")
         try:
-            return msgspec.json.decode(body)
+            value = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise Malformed(reason="Malformed request body") from None
+        if b"\\u0000" in body and _has_null(value):
+            raise Malformed(reason="The request body has a null character in a string, which no database keeps.")
+        return value
 
     def _pick(self, candidates: list[Route], value: Any) -> Route:
         if candidates[0].action is not None:
@@ -211,7 +215,7 @@ class Exchange:
 
     async def _later(self, later: Later, gone: "asyncio.Future[None] | None") -> Answer | Later:
         """Wait, without a thread, until the operation is over, the time is over, or the client has gone."""
-        end = asyncio.ensure_future(self._shell._ends.of(later.operation, PATIENCE_S))
+        end = asyncio.ensure_future(self._shell._ends.of(later.operation, _patience_s(self._headers)))
         await asyncio.wait({end, gone} if gone is not None else {end}, return_when=asyncio.FIRST_COMPLETED)
         row = end.result() if end.done() else None
         if row is None:
@@ -229,15 +233,32 @@ class Exchange:
         return await self._shell.on_sql(lambda: later.answer(request))
 
 
+def _patience_s(headers: Mapping[str, str]) -> float:
+    """How long the client wants to wait for an operation: as it says by `Moorage-Wait`, within a limit."""
+    try:
+        return min(max(float(headers.get("moorage-wait", PATIENCE_S)), 0.0), LONGEST_PATIENCE_S)
+    except ValueError:
+        raise Malformed(reason="Moorage-Wait must be a number of seconds.") from None
+
+
 def _query(raw: bytes) -> list[tuple[str, str]]:
     """The query's names and values: not too many, and without null characters, which no database keeps."""
     try:
         found = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=200)
     except ValueError:
         raise Malformed(reason="There are too many query parameters.") from None
-    if any("\x00" in value for _, value in found):
+    if any("\x00" in text for pair in found for text in pair):
         raise Malformed(reason="A query parameter has a null character in it.")
     return found
+
+
+def _has_null(value: Any) -> bool:
+    """Whether a string within `value` has a null character."""
+    if isinstance(value, dict):
+        return any("\x00" in key or _has_null(below) for key, below in value.items())
+    if isinstance(value, list):
+        return any(map(_has_null, value))
+    return isinstance(value, str) and "\x00" in value
 
 
 async def _disconnected(receive: Receive) -> None:
