@@ -7,9 +7,10 @@ they run on worker threads, any number at once for different objects.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from moorage.core.errors import Problem, Unavailable
 
@@ -92,3 +93,7 @@ class Store(ABC):
     def path(self, name: str) -> Path | None:
         """The file that holds the object, where `traits.local_files`."""
         return None
+
+    def properties(self) -> Mapping[str, Any]:
+        """What administrators are shown of it, by the names that Glance uses. No secrets."""
+        return {}

@@ -8,9 +8,10 @@ makes it an object.  Objects are read-only from then on.  Blocks of zeros take n
 import errno
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from moorage.drivers.stores.naming import FOLDERS, PART, NameRefused, checked, image_of
 from moorage.drivers.stores.writeback import STEP_BYTES, begin_writeback
@@ -80,6 +81,9 @@ class FilesStore(Store):
 
     def path(self, name: str) -> Path:
         return self.root / checked(name)
+
+    def properties(self) -> Mapping[str, Any]:
+        return {"data_dir": str(self.root), "chunk_size": _CHUNK_BYTES, "thin_provisioning": True}
 
     def _new_part(self, name: str) -> int:
         path = _part(self.path(name))

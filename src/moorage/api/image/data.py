@@ -1,0 +1,169 @@
+"""An image's data: uploaded once, downloaded by parts or whole."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from moorage.api.image.media import BYTES
+from moorage.api.image.ranges import part_of
+from moorage.api.request import Answer, Request
+from moorage.core.errors import Malformed, UnsupportedContent
+from moorage.flows.image_stores import by_weight, store_of
+from moorage.flows.upload_image import Asked, Upload
+from moorage.images import location, rules
+from moorage.images.errors import Deactivated, StoreUnknown
+from moorage.images.image import FILLED, State
+from moorage.images.store import ObjectMissing, Store, StoreUnavailable
+from moorage.images.visibility import find
+
+BATCH_BYTES = 2 << 20
+LOOK_S = 1.0  #: how often it is looked whether an upload is still wanted, and gets on
+
+
+async def upload(ask: Request, body: AsyncIterator[bytes]) -> Answer:
+    """Fill an image with its data."""
+    asked = _asked(ask)
+    upload = Upload(ask.rooms, ask.caller, ask.params["id"], asked)
+    await ask.sql(upload.begin)
+    pump = _Pump(ask, upload, body)
+    try:
+        await pump.run()
+        await ask.files(upload.close)
+        await ask.sql(upload.record)
+    except Exception as problem:
+        given_up = problem
+        await pump.rest()
+        await ask.files(upload.clear)
+        await ask.sql(lambda: upload.give_up(given_up))
+        raise
+    return Answer(204)
+
+
+def _asked(ask: Request) -> Asked:
+    kind = ask.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind != BYTES:
+        raise UnsupportedContent(reason=f"The data of an image is sent as {BYTES}, not as {kind[:100] or 'nothing'}.")
+    declared, length = ask.headers.get("x-openstack-image-size"), ask.headers.get("content-length")
+    sizes = {_size(text) for text in (declared, length) if text is not None}
+    if len(sizes) > 1:
+        raise Malformed(reason=f"{length} bytes are sent, not the announced {declared}.")
+    headers = ask.headers
+    return Asked(
+        size=next(iter(sizes), None),
+        store=headers.get("x-image-meta-store") or None,
+        base=headers.get("x-openstack-base-image-ref") or None,
+    )
+
+
+def _size(text: str) -> int:
+    if not (text.isascii() and text.strip().isdigit() and len(text) < 20):
+        raise Malformed(reason="The header X-OpenStack-Image-Size is a number of bytes.")
+    return int(text)
+
+
+class _Pump:
+    """Receives the next bytes while the last ones are worked on; holds two batches at most."""
+
+    def __init__(self, ask: Request, upload: Upload, body: AsyncIterator[bytes]) -> None:
+        self._ask, self._upload, self._body = ask, upload, body
+        self._busy: asyncio.Future[Any] | None = None
+
+    async def run(self) -> None:
+        """All of the body is taken in; raises what ends the upload before."""
+        receiving = asyncio.ensure_future(self._receive())
+        try:
+            while not receiving.done():
+                await asyncio.wait({receiving}, timeout=LOOK_S)
+                if not receiving.done():
+                    await self._ask.sql(self._upload.check)
+            receiving.result()
+        finally:
+            receiving.cancel()
+
+    async def rest(self) -> None:
+        """Nothing is worked on any more."""
+        if self._busy is not None:
+            await asyncio.wait({self._busy})
+
+    async def _receive(self) -> None:
+        batch: list[bytes] = []
+        size = 0
+        async for chunk in self._body:
+            batch.append(chunk)
+            size += len(chunk)
+            if size >= BATCH_BYTES:
+                await self._hand_over(batch)
+                batch, size = [], 0
+        if batch:
+            await self._hand_over(batch)
+        await self._settled()
+
+    async def _hand_over(self, batch: list[bytes]) -> None:
+        await self._settled()
+        self._busy = asyncio.ensure_future(self._ask.files(lambda: self._upload.take(batch)))
+
+    async def _settled(self) -> None:
+        if self._busy is not None:
+            await asyncio.shield(self._busy)
+
+
+@dataclass(frozen=True)
+class _Found:
+    size: int
+    checksum: str
+    places: list[tuple[str, str]]  #: store and object, the one to be read first at the beginning
+
+
+async def download(ask: Request, body: AsyncIterator[bytes]) -> Answer:
+    """Send an image's data, whole or in part; 204 while there is none."""
+    found = await ask.sql(lambda: _find(ask))
+    if found is None:
+        return Answer(204)
+    part = part_of(ask.headers, found.size)
+    headers = {"Content-MD5": found.checksum}
+    if part is not None:
+        headers["Content-Range"] = part.header(found.size)
+    offset, length = (part.first, part.length) if part is not None else (0, found.size)
+    status = 200 if part is None else 206
+    problem: Exception | None = None
+    for id, name in found.places:
+        try:
+            sent = await ask.files(partial(_source, store_of(ask.rooms, id), name, offset, length, found))
+            return Answer(status, headers=headers, content_type=BYTES, offset=offset, length=length, **sent)
+        except (ObjectMissing, StoreUnavailable) as missing:
+            problem = missing
+    raise problem or ObjectMissing(image=ask.params["id"], store="none")
+
+
+def _find(ask: Request) -> _Found | None:
+    """Where the data are, for a caller who may read them."""
+    with ask.read() as tx:
+        image = find(tx, ask.caller, ask.params["id"])
+        rules.permit(ask.caller, rules.DOWNLOAD)
+        if image["state"] == State.DEACTIVATED and not ask.caller.is_admin:
+            raise Deactivated()
+        if image["state"] not in FILLED:
+            return None
+        held = {row["store"]: row["object"] for row in location.held(tx, image["id"])}
+    order = _preferred(ask, by_weight(ask.rooms, held))
+    return _Found(image["size"], image["checksum"], [(store, held[store]) for store in order])
+
+
+def _preferred(ask: Request, stores: list[str]) -> list[str]:
+    named = [name.strip() for name in (ask.asked("prefer") or "").split(",") if name.strip()]
+    for name in named:
+        if name not in ask.rooms.stores:
+            raise StoreUnknown(store=name[:64])
+    return [name for name in dict.fromkeys(named) if name in stores] + [name for name in stores if name not in named]
+
+
+def _source(store: Store, name: str, offset: int, length: int, found: _Found) -> dict[str, Any]:
+    """Where an answer takes the bytes from; `ObjectMissing` where they are not all there."""
+    if store.size(name) != found.size:
+        raise ObjectMissing(image=name.split("/")[1], store=store.id)
+    path = store.path(name) if store.traits.local_files else None
+    if path is not None:
+        return {"file": path}
+    return {"chunks": store.open(name, offset, length)}

@@ -1,0 +1,114 @@
+"""Images: create, show, list, change, delete, deactivate, reactivate."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from moorage.api.image import queries
+from moorage.api.image.fields import check_names, columns_of, properties_of
+from moorage.api.image.media import PATCHES
+from moorage.api.image.patches import parse
+from moorage.api.image.views import shown
+from moorage.api.request import Answer, Later, Request
+from moorage.core.errors import Malformed, UnsupportedContent
+from moorage.flows.delete_image import begin_delete
+from moorage.images import listing, service
+from moorage.images.changes import change
+from moorage.images.image import is_id
+from moorage.images.service import New
+
+
+def bodiless(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
+    """The handler of a call that takes no body: a client that sends one is mistaken about something."""
+
+    @wraps(handler)
+    def checked(ask: Request) -> Any:
+        if ask.body is not None:
+            raise Malformed(reason="This call takes no body.")
+        return handler(ask)
+
+    return checked
+
+
+def create(ask: Request) -> Answer:
+    """Register an image that waits for its data."""
+    body = dict(ask.body)
+    check_names(body, allowed=frozenset({"id"}))
+    if "id" in body and not is_id(body["id"]):
+        raise Malformed(reason="The id of an image is a uuid.")
+    new = New(
+        id=body.get("id"),
+        columns={name: value for name, value in columns_of(body).items() if name != "owner"},
+        owner=body.get("owner"),
+        properties=properties_of(body),
+        tags=body.get("tags", ()),
+    )
+    with ask.write() as tx:
+        image = service.create(tx, ask.caller, new, ask.rooms.settings.images)
+    place = f"{ask.url}/v2/images/{image.row['id']}"
+    stores = ",".join(sorted(ask.rooms.stores))
+    return Answer(201, shown(ask, image), {"Location": place, "OpenStack-image-store-ids": stores})
+
+
+@bodiless
+def show(ask: Request) -> Answer:
+    """Show one image."""
+    with ask.read() as tx:
+        return Answer(body=shown(ask, service.show(tx, ask.caller, ask.params["id"])))
+
+
+@bodiless
+def index(ask: Request) -> Answer:
+    """List images, a page at a time."""
+    wanted = queries.wanted(ask.query, ask.rooms.settings.images)
+    with ask.read() as tx:
+        rows = listing.page_of(tx, ask.caller, wanted)
+        found = [shown(ask, image) for image in service.gather(tx, rows)]
+    links = queries.links("/v2/images", ask.query, wanted.page, [row["id"] for row in rows])
+    return Answer(body={"images": found, "schema": "/v2/schemas/images", **links})
+
+
+def update(ask: Request) -> Answer:
+    """Change an image, all of what is asked or nothing."""
+    kind = ask.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind not in PATCHES:
+        raise PatchKindUnknown(kind=kind[:100], accepted=", ".join(PATCHES))
+    changes = parse(ask.body, kind)
+    with ask.write() as tx:
+        change(tx, ask.caller, ask.params["id"], changes, ask.rooms.settings.images)
+        return Answer(body=shown(ask, service.show(tx, ask.caller, ask.params["id"])))
+
+
+class PatchKindUnknown(UnsupportedContent):
+    """The request media type {kind} is not supported by this server; expected is one of: {accepted}."""
+
+    code = "image.patch-kind-unknown"
+
+
+@bodiless
+def delete(ask: Request) -> Later:
+    """Delete an image and, unless volumes lie on them, its data."""
+    operation = ask.rooms.database.transact(lambda tx: begin_delete(tx, ask.caller, ask.params["id"]))
+    return Later(operation, _gone)
+
+
+def _gone(ask: Request) -> Answer:
+    return Answer(204)
+
+
+@bodiless
+def deactivate(ask: Request) -> Answer:
+    """Keep everybody but administrators from reading the data."""
+    return _act(ask, service.deactivate)
+
+
+@bodiless
+def reactivate(ask: Request) -> Answer:
+    """Let everybody who sees the image read the data again."""
+    return _act(ask, service.reactivate)
+
+
+def _act(ask: Request, verb: Callable[..., None]) -> Answer:
+    with ask.write() as tx:
+        verb(tx, ask.caller, ask.params["id"])
+    return Answer(204)

@@ -1,0 +1,71 @@
+"""What clients find out about this service: its stores, its ways to import, its quotas, its schemas."""
+
+from typing import Any
+
+from moorage.api.image.images import bodiless
+from moorage.api.image.schemas import SERVED
+from moorage.api.image.schemas_metadefs import SERVED as SERVED_METADEFS
+from moorage.api.request import Answer, Request
+from moorage.core.errors import NotFound
+from moorage.images import rules
+from moorage.images.store import Store
+
+METHODS: tuple[str, ...] = ()  #: ways to import that this release has
+
+
+@bodiless
+def methods(ask: Request) -> Answer:
+    """List the ways to import an image: none yet, so that clients upload."""
+    value = {"description": "Import methods available.", "type": "array", "value": list(METHODS)}
+    return Answer(body={"import-methods": value})
+
+
+@bodiless
+def stores(ask: Request) -> Answer:
+    """List the stores."""
+    return Answer(body={"stores": [_store(ask, settings) for settings in ask.rooms.settings.stores]})
+
+
+@bodiless
+def stores_in_detail(ask: Request) -> Answer:
+    """List the stores as those who run them see them."""
+    ask.caller.must(rules.STORES)
+    found = []
+    for settings in ask.rooms.settings.stores:
+        store: Store = ask.rooms.stores[settings.id]
+        detail = {"type": store.kind, "weight": settings.weight, "properties": store.properties()}
+        found.append({**_store(ask, settings), **detail})
+    return Answer(body={"stores": found})
+
+
+def _store(ask: Request, settings: Any) -> dict[str, Any]:
+    shown = {"id": settings.id, "description": settings.description}
+    if settings.id == ask.rooms.default_store:
+        shown["default"] = "true"
+    if ask.rooms.stores[settings.id].traits.read_only:
+        shown["read-only"] = "true"
+    return shown
+
+
+@bodiless
+def usage(ask: Request) -> Answer:
+    """Show the caller's use of his quotas: images have none."""
+    return Answer(body={"usage": {}})
+
+
+@bodiless
+def schema(ask: Request) -> Answer:
+    """Show the schema of one kind of thing."""
+    return _shown(SERVED, ask.params["name"])
+
+
+@bodiless
+def schema_of_metadefs(ask: Request) -> Answer:
+    """Show the schema of one kind of metadata definition."""
+    return _shown(SERVED_METADEFS, ask.params["name"])
+
+
+def _shown(served: dict[str, dict[str, Any]], name: str) -> Answer:
+    if name not in served:
+        raise NotFound()
+    return Answer(body=served[name])

@@ -1,0 +1,59 @@
+"""Images and their members as clients see them. Links are paths below the service, without our own prefix."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from moorage.api.request import Request
+from moorage.api.views import Field, View, moment
+from moorage.flows.image_stores import by_weight
+from moorage.images.image import State
+from moorage.images.service import Image
+
+# fmt: off
+IMAGE = View(
+    #     on the wire         in the record
+    Field("id",               "id"),
+    Field("name",             "name"),
+    Field("status",           "state"),
+    Field("visibility",       "visibility"),
+    Field("protected",        lambda r: bool(r["protected"])),
+    Field("os_hidden",        lambda r: bool(r["hidden"])),
+    Field("owner",            "owner"),
+    Field("disk_format",      "disk_format"),
+    Field("container_format", "container_format"),
+    Field("min_disk",         "min_disk_gib"),
+    Field("min_ram",          "min_ram_mib"),
+    Field("size",             "size"),
+    Field("virtual_size",     "virtual_size"),
+    Field("checksum",         "checksum"),
+    Field("os_hash_algo",     "os_hash_algo"),
+    Field("os_hash_value",    "os_hash_value"),
+    Field("created_at",       lambda r: moment(r["created_at"], "Z", fraction=False)),
+    Field("updated_at",       lambda r: moment(r["updated_at"], "Z", fraction=False)),
+    Field("self",             lambda r: f"/v2/images/{r['id']}"),
+    Field("file",             lambda r: f"/v2/images/{r['id']}/file"),
+    Field("schema",           lambda r: "/v2/schemas/image"),
+)
+
+MEMBER = View(
+    Field("member_id",        "project_id"),
+    Field("image_id",         "image_id"),
+    Field("status",           "acceptance"),
+    Field("created_at",       lambda r: moment(r["created_at"], "Z", fraction=False)),
+    Field("updated_at",       lambda r: moment(r["updated_at"], "Z", fraction=False)),
+    Field("schema",           lambda r: "/v2/schemas/member"),
+)
+# fmt: on
+
+
+def shown(ask: Request, image: Image) -> dict[str, Any]:
+    """An image with its properties, its tags and the stores that hold it."""
+    body = {**image.properties, **IMAGE(image.row, ask.version, ask.caller), "tags": list(image.tags)}
+    if image.stores and (ask.caller.is_admin or image.row["state"] != State.DEACTIVATED):
+        body["stores"] = ",".join(by_weight(ask.rooms, image.stores))
+    return body
+
+
+def member(ask: Request, row: Mapping[str, Any]) -> dict[str, Any]:
+    """One project that an image is shared with."""
+    return MEMBER(row, ask.version, ask.caller)

@@ -1,0 +1,53 @@
+"""
+Delete an image: from the call on it is gone for everybody; its bytes follow.
+
+What is under way on the image is cancelled first; the journal lets this operation begin when that is over.  Bytes that
+volumes lie on are left to them, which is decided under the lock of the image's row: the last volume takes them along.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from moorage.core.caller import Caller
+from moorage.database import Transaction
+from moorage.flows.image_stores import store_of
+from moorage.images import location, service
+from moorage.images.records import images
+from moorage.operations import journal
+from moorage.operations.flow import Flow, Step, Work
+from moorage.volumes import layers
+
+QUEUE = "any"
+
+
+def begin_delete(tx: Transaction, caller: Caller, id: str) -> str:
+    """Delete the image for everybody who asks; the operation that clears its bytes away."""
+    service.may_delete(tx, caller, id)
+    for operation in journal.open_on(tx, "image", [id]):
+        journal.cancel(tx, operation["id"])
+    image = service.mark_deleted(tx, caller, id)
+    project = image["owner"]
+    return journal.begin(tx, DELETE_IMAGE.kind, "image", id, queue=QUEUE, project_id=project, caller=caller)
+
+
+def remove(work: Work) -> Mapping[str, Any]:
+    """The image has no bytes any more but those that volumes lie on."""
+    left, removed = [], []
+    with work.transaction() as tx:
+        tx.lock(images, [work.resource_id])
+        for row in location.held(tx, work.resource_id):
+            if layers.users_of(tx, row["object"]):
+                location.forsake(tx, row["id"])
+                left.append(row["object"])
+            else:
+                removed.append(row)
+    for row in removed:
+        store_of(work.rooms, row["store"]).delete(row["object"])
+    with work.transaction() as tx:
+        for row in removed:
+            location.forget(tx, row["store"], row["object"])
+            layers.strike(tx, row["object"])
+    return {"left_to_volumes": left}
+
+
+DELETE_IMAGE = Flow("delete-image", (Step("remove", remove, forward_only=True),))

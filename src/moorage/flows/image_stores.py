@@ -1,0 +1,49 @@
+"""Which store an upload goes to, and which one an image is read from first."""
+
+from collections.abc import Iterable, Mapping
+
+from moorage.core.caller import Caller
+from moorage.database import Transaction
+from moorage.flows.rooms import Rooms
+from moorage.images import location
+from moorage.images.errors import ImageNotFound, StoreUnknown
+from moorage.images.store import Store, StoreUnavailable
+from moorage.images.visibility import find
+
+
+def by_weight(rooms: Rooms, stores: Iterable[str]) -> list[str]:
+    """Store ids, the heaviest first, ties by name."""
+    weights: Mapping[str, int] = {store.id: store.weight for store in rooms.settings.stores}
+    return sorted(stores, key=lambda id: (-weights.get(id, 0), id))
+
+
+def store_of(rooms: Rooms, id: str) -> Store:
+    """The store `id`, which the configuration may have lost."""
+    if id not in rooms.stores:
+        raise StoreUnavailable(store=id, why="the configuration does not name it")
+    return rooms.stores[id]
+
+
+def store_for(tx: Transaction, rooms: Rooms, caller: Caller, named: str | None, base: str | None) -> str:
+    """
+    The store that is named; else the heaviest writable one that holds the image `base`, if the caller sees that; else
+    the default one. Whatever is said of a base that is of no use is left out of account.
+    """
+    if named:
+        if named not in rooms.stores or rooms.stores[named].traits.read_only:
+            raise StoreUnknown(store=named[:64])
+        return named
+    writable = [id for id in _stores_of(tx, caller, base) if _writable(rooms, id)] if base else []
+    return by_weight(rooms, writable)[0] if writable else rooms.default_store
+
+
+def _writable(rooms: Rooms, id: str) -> bool:
+    return id in rooms.stores and not rooms.stores[id].traits.read_only
+
+
+def _stores_of(tx: Transaction, caller: Caller, image_id: str) -> list[str]:
+    try:
+        image = find(tx, caller, image_id)
+    except ImageNotFound:
+        return []
+    return [str(row["store"]) for row in location.held(tx, image["id"])]

@@ -1,0 +1,159 @@
+"""What can go wrong with images."""
+
+from moorage.core.errors import Conflict, Malformed, NotFound, Problem, TooLarge
+
+
+class ImageNotFound(NotFound):
+    """No image found with ID {image}"""
+
+    code = "image.not-found"
+
+
+class MemberNotFound(NotFound):
+    """Project {member} is not a member of image {image}."""
+
+    code = "image.member-not-found"
+
+
+class TagNotFound(NotFound):
+    """Image {image} has no such tag."""
+
+    code = "image.tag-not-found"
+
+
+class IdTaken(Conflict):
+    """Image ID {image} already exists!"""
+
+    code = "image.id-taken"
+
+
+class MemberTaken(Conflict):
+    """Project {member} is a member of image {image} already."""
+
+    code = "image.member-taken"
+
+
+class PropertyMissing(Conflict):
+    """Property {name} does not exist."""
+
+    code = "image.property-missing"
+
+
+class PropertyPresent(Conflict):
+    """Property {name} already present."""
+
+    code = "image.property-present"
+
+
+class AttributeReadOnly(Problem):
+    """Attribute '{name}' is read-only."""
+
+    status, code = 403, "image.attribute-read-only"
+
+
+class AttributeReserved(Problem):
+    """Attribute '{name}' is reserved."""
+
+    status, code = 403, "image.attribute-reserved"
+
+
+class AttributeFixed(Problem):
+    """Attribute {name} can be only replaced for a queued image."""
+
+    status, code = 403, "image.attribute-fixed"
+
+
+class AttributeNotRemovable(Problem):
+    """Property {name} may not be removed."""
+
+    status, code = 403, "image.attribute-not-removable"
+
+
+class LocationsOff(Problem):
+    """Locations of an image are neither shown nor set here; bytes come in by upload."""
+
+    status, code = 403, "image.locations-off"
+
+
+class NotOwner(Problem):
+    """You are not permitted to {do} images owned by '{owner}'."""
+
+    status, code = 403, "image.not-owner"
+
+
+class Protected(Problem):
+    """Image {image} is protected and cannot be deleted."""
+
+    status, code = 403, "image.protected"
+
+
+class NotShared(Problem):
+    """Only shared images have members, and image {image} is {visibility}."""
+
+    status, code = 403, "image.not-shared"
+
+
+class TransitionRefused(Conflict):
+    """Image status transition from {state} to {target} is not allowed: image {image}."""
+
+    code = "image.transition-refused"
+
+
+class ActionRefused(Problem):
+    """Not allowed to {action} image in status '{state}'"""
+
+    status, code = 403, "image.action-refused"
+
+
+class Deactivated(Problem):
+    """The requested image has been deactivated. Image data download is forbidden."""
+
+    status, code = 403, "image.deactivated"
+
+
+class FormatsUnset(Malformed):
+    """Properties disk_format, container_format must be set prior to saving data."""
+
+    code = "image.formats-unset"
+
+
+class StoreUnknown(Malformed):
+    """Store for identifier {store} not found"""
+
+    code = "image.store-unknown"
+
+
+class MarkerUnknown(Malformed):
+    """The marker {marker} names no image that you can see."""
+
+    code = "image.marker-unknown"
+
+
+class QuotaExceeded(TooLarge):
+    """An image may have {limit} {what} at most; {asked} were asked for."""
+
+    code = "image.quota-exceeded"
+
+
+class NotUsable(Problem):
+    """Image {image} is {state}, not active: nothing can be made of it."""
+
+    status, code = 400, "image.not-usable"
+
+
+class GoneMeanwhile(Problem):
+    """Image {image} was deleted while its data came in."""
+
+    status, code = 410, "image.gone-meanwhile"
+
+
+class UploadStalled(Problem):
+    """Nothing came in for {seconds} s; the upload was given up and the image is queued again."""
+
+    status, code = 408, "image.upload-stalled"
+
+
+class UploadLost(Problem):
+    """The process that received the upload has ended; the image is queued again."""
+
+    status, code = 503, "image.upload-lost"

@@ -1,0 +1,69 @@
+"""
+A location: where the bytes of an image are.
+
+Its row appears in the transaction that makes the image active, when the bytes are durable and checked, never before.
+Bytes that volumes lie on outlive their image: its deletion forsakes them, and the last of those volumes takes them
+along.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from moorage.core.ids import new_uuid
+from moorage.core.lifecycle import lifecycle
+from moorage.database import Transaction
+from moorage.images.records import images, locations
+
+l = locations.c  # noqa: E741
+
+
+class State(StrEnum):
+    HELD = "held"  #: the image's bytes are there
+    FORSAKEN = "forsaken"  #: the image is deleted; volumes lie on the bytes, and the last of them takes them along
+
+
+# fmt: off
+LIFE = lifecycle(
+    # event      may come from               leads to
+    ("forsake",  {State.HELD, State.FORSAKEN}, State.FORSAKEN),
+)
+# fmt: on
+
+
+def hold(tx: Transaction, image_id: str, store: str, name: str) -> None:
+    """The image's bytes are in `store` under `name`."""
+    values = {"image_id": image_id, "store": store, "object": name, "state": State.HELD, "created_at": tx.now}
+    tx.run(insert(locations).values(id=new_uuid(), **values))
+
+
+def held(tx: Transaction, image_id: str) -> Sequence[Mapping[str, Any]]:
+    """Where the image's bytes are."""
+    query = select(locations).where(l.image_id == image_id, l.state == State.HELD)
+    return tx.all(query.order_by(l.store, l.object))
+
+
+def forsake(tx: Transaction, id: str) -> None:
+    """Leave the bytes of location `id` to the volumes that lie on them."""
+    sources = LIFE["forsake"].sources
+    tx.run(update(locations).where(l.id == id, l.state.in_(sources)).values(state=State.FORSAKEN))
+
+
+def forsaken(tx: Transaction, store: str, name: str) -> bool:
+    """
+    Whether the object goes with its last user, because its image is deleted. The image's row is locked, so that the
+    image's deletion and that of the last volume on its bytes agree which is last: ask before volumes are locked.
+    """
+    at = (l.store == store) & (l.object == name)
+    image_id = tx.value(select(l.image_id).where(at))
+    if image_id is None:
+        return False
+    tx.lock(images, [image_id])
+    return bool(tx.value(select(l.state).where(at)) == State.FORSAKEN)
+
+
+def forget(tx: Transaction, store: str, name: str) -> None:
+    """Take the object, whose bytes are gone, off the rows."""
+    tx.run(delete(locations).where(l.store == store, l.object == name))

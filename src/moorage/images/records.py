@@ -1,0 +1,95 @@
+"""
+The tables of images. Properties, tags, members and locations are rows: no change carries others along.
+"""
+
+from sqlalchemy import Column, ForeignKey, Index, LargeBinary, PrimaryKeyConstraint, String, Table, UniqueConstraint
+
+from moorage.database.schema import flag, identifier, metadata, moment, number, prose, text
+
+
+def _image() -> Column[str]:
+    return Column("image_id", String(64), ForeignKey("images.id"), nullable=False)
+
+
+images = Table(
+    "images",
+    metadata,
+    identifier(primary_key=True),
+    text("name"),
+    text("state", 16, nullable=False),
+    text("visibility", 16, nullable=False),
+    text("owner"),  # a project; None: nobody but administrators
+    flag("protected"),
+    flag("hidden"),
+    text("disk_format", 32),
+    text("container_format", 32),
+    text("read_as", 32),  # how the bytes are to be read, as they were inspected; a partitioned disk is raw
+    number("min_disk_gib", nullable=False),
+    number("min_ram_mib", nullable=False),
+    number("size"),  # bytes; None until the image is active
+    number("virtual_size"),
+    text("checksum", 32),
+    text("os_hash_algo", 64),
+    text("os_hash_value", 128),
+    identifier("upload_id"),  # the operation that its bytes come in with
+    number("version", nullable=False),  # grows with each change
+    moment("created_at", nullable=False),
+    moment("updated_at", nullable=False),
+    moment("deleted_at"),
+    Index("ix_images_created_at", "created_at", "id"),
+    Index("ix_images_owner", "owner", "created_at", "id"),
+    Index("ix_images_name", "name"),
+)
+
+properties = Table(
+    "image_properties",
+    metadata,
+    _image(),
+    text("name", nullable=False),
+    prose("value"),
+    PrimaryKeyConstraint("image_id", "name"),
+    Index("ix_image_properties_name", "name"),
+)
+
+tags = Table(
+    "image_tags",
+    metadata,
+    _image(),
+    text("tag", nullable=False),
+    PrimaryKeyConstraint("image_id", "tag"),
+    Index("ix_image_tags_tag", "tag"),
+)
+
+members = Table(
+    "image_members",
+    metadata,
+    _image(),
+    text("project_id", nullable=False),
+    text("acceptance", 16, nullable=False),
+    moment("created_at", nullable=False),
+    moment("updated_at", nullable=False),
+    PrimaryKeyConstraint("image_id", "project_id"),
+    Index("ix_image_members_project_id", "project_id"),
+)
+
+locations = Table(
+    "image_locations",
+    metadata,
+    identifier(primary_key=True),
+    _image(),
+    text("store", nullable=False),
+    text("object", 500, nullable=False),  # the name in the store
+    text("state", 16, nullable=False),
+    moment("created_at", nullable=False),
+    UniqueConstraint("store", "object"),
+    Index("ix_image_locations_image_id", "image_id"),
+)
+
+#: A digest for each 4 MiB of an image: kept apart, since nothing but reading its bytes needs them.
+digests = Table(
+    "image_digests",
+    metadata,
+    _image(),
+    Column("digests", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("image_id"),
+)

@@ -1,0 +1,227 @@
+"""
+The verbs of images: plain functions of a transaction, each of which authorises, checks and changes, all or nothing.
+
+What a verb decides on it locks first; the image's row stands for everything that belongs to the image.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from moorage.core.caller import Caller, Rule
+from moorage.core.ids import new_uuid
+from moorage.database import Transaction
+from moorage.images import location, rules
+from moorage.images.errors import ActionRefused, IdTaken, NotUsable, Protected, TransitionRefused
+from moorage.images.image import LIFE, State, Visibility
+from moorage.images.location import forget, forsaken
+from moorage.images.quota import check_properties, check_tags
+from moorage.images.records import images, locations, properties, tags
+from moorage.images.settings import ImageSettings
+from moorage.images.visibility import find, find_locked
+from moorage.operations import events
+
+c = images.c
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image with all that belongs to it, as views need it."""
+
+    row: Mapping[str, Any]
+    properties: Mapping[str, str | None] = field(default_factory=dict)
+    tags: Sequence[str] = ()
+    stores: Sequence[str] = ()  #: where its bytes are
+
+
+def gather(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> list[Image]:
+    """The images of these rows, with what belongs to them."""
+    ids = [row["id"] for row in rows]
+    if not ids:
+        return []
+    kept: dict[str, dict[str, str | None]] = {id: {} for id in ids}
+    tagged: dict[str, list[str]] = {id: [] for id in ids}
+    placed: dict[str, list[str]] = {id: [] for id in ids}
+    p, t, l = properties.c, tags.c, locations.c  # noqa: E741
+    for row in tx.all(select(properties).where(p.image_id.in_(ids)).order_by(p.name)):
+        kept[row["image_id"]][row["name"]] = row["value"]
+    for row in tx.all(select(tags).where(t.image_id.in_(ids)).order_by(t.tag)):
+        tagged[row["image_id"]].append(row["tag"])
+    held = select(locations).where(l.image_id.in_(ids), l.state == location.State.HELD)
+    for row in tx.all(held.order_by(l.store)):
+        placed[row["image_id"]].append(row["store"])
+    return [Image(row, kept[row["id"]], tagged[row["id"]], placed[row["id"]]) for row in rows]
+
+
+def show(tx: Transaction, caller: Caller, id: str) -> Image:
+    """The image, for a caller who sees it."""
+    rules.permit(caller, rules.GET)
+    return gather(tx, [find(tx, caller, id)])[0]
+
+
+@dataclass(frozen=True)
+class New:
+    """What is asked of a new image; the values are of the right kind."""
+
+    id: str | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)  #: name, visibility, disk_format, ...
+    owner: str | None = None  #: None: the caller's project
+    properties: Mapping[str, str | None] = field(default_factory=dict)
+    tags: Collection[str] = ()
+
+
+def create(tx: Transaction, caller: Caller, new: New, settings: ImageSettings) -> Image:
+    """A queued image, which waits for its bytes."""
+    rules.permit(caller, rules.ADD)
+    owner = new.owner or caller.project_id
+    rules.own(caller, owner, "create")
+    if new.columns.get("visibility") == Visibility.PUBLIC:
+        rules.permit(caller, rules.PUBLICIZE)
+    check_properties(len(new.properties), settings)
+    check_tags(len(new.tags), settings)
+    id = new.id or new_uuid()
+    if new.id is not None and tx.value(select(c.id).where(c.id == id)) is not None:
+        raise IdTaken(image=id)
+    defaults = {
+        "visibility": Visibility.SHARED,
+        "min_disk_gib": 0,
+        "min_ram_mib": 0,
+        "protected": False,
+        "hidden": False,
+    }
+    times = {"version": 1, "created_at": tx.now, "updated_at": tx.now}
+    made = tx.run(
+        _unless_there(tx).values(**{**defaults, **new.columns}, id=id, owner=owner, state=State.QUEUED, **times)
+    )
+    if not made:
+        raise IdTaken(image=id)  # by somebody who was faster by a moment
+    if new.properties:
+        tx.run(insert(properties), [{"image_id": id, "name": n, "value": v} for n, v in new.properties.items()])
+    if new.tags:
+        tx.run(insert(tags), [{"image_id": id, "tag": tag} for tag in sorted(set(new.tags))])
+    events.record(tx, "image.created", "image", id, owner, caller.request_id)
+    return gather(tx, [_row(tx, id)])[0]
+
+
+def _unless_there(tx: Transaction) -> Any:
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    dialect = sqlite if tx.dialect == "sqlite" else postgresql
+    return dialect.insert(images).on_conflict_do_nothing(index_elements=["id"])
+
+
+def _row(tx: Transaction, id: str) -> Mapping[str, Any]:
+    row = tx.one(select(images).where(c.id == id))
+    assert row is not None
+    return row
+
+
+def move(tx: Transaction, image: Mapping[str, Any], event: str, **values: Any) -> None:
+    """Carry out a move of the lifecycle on an image that is locked; `TransitionRefused` where there is no such move."""
+    target = LIFE[event].target
+    if not LIFE.allows(event, image["state"]):
+        raise TransitionRefused(state=image["state"], target=target, image=image["id"])
+    touch(tx, image["id"], state=target, **values)
+
+
+def touch(tx: Transaction, id: str, **values: Any) -> None:
+    """Change columns of an image that is locked."""
+    tx.run(update(images).where(c.id == id).values(**values, version=c.version + 1, updated_at=tx.now))
+
+
+def deactivate(tx: Transaction, caller: Caller, id: str) -> None:
+    """Nobody but administrators reads the image's bytes any more."""
+    _act(tx, caller, id, "deactivate", rules.DEACTIVATE)
+
+
+def reactivate(tx: Transaction, caller: Caller, id: str) -> None:
+    """Everybody who sees the image may read its bytes again."""
+    _act(tx, caller, id, "reactivate", rules.REACTIVATE)
+
+
+def _act(tx: Transaction, caller: Caller, id: str, event: str, rule: Rule) -> None:
+    image = find_locked(tx, caller, id)
+    rules.permit_on(caller, rule, image)
+    if not LIFE.allows(event, image["state"]):
+        raise ActionRefused(action=event, state=image["state"])
+    if image["state"] != LIFE[event].target:
+        move(tx, image, event)
+        events.record(tx, f"image.{event}d", "image", id, image["owner"], caller.request_id)
+
+
+def may_delete(tx: Transaction, caller: Caller, id: str) -> Mapping[str, Any]:
+    """Refuse a deletion that is not allowed; the image's row."""
+    return _deletable(caller, find(tx, caller, id))
+
+
+def _deletable(caller: Caller, image: Mapping[str, Any]) -> Mapping[str, Any]:
+    rules.permit_on(caller, rules.DELETE, image)
+    if image["protected"]:
+        raise Protected(image=image["id"])
+    return image
+
+
+def mark_deleted(tx: Transaction, caller: Caller, id: str) -> Mapping[str, Any]:
+    """The image is gone for everybody; its bytes are still there, for the operation that follows. Its row."""
+    image = _deletable(caller, find_locked(tx, caller, id))
+    move(tx, image, "delete", deleted_at=tx.now)
+    events.record(tx, "image.deleted", "image", id, image["owner"], caller.request_id)
+    return image
+
+
+@dataclass(frozen=True)
+class Usable:
+    """What can be made of an image: where its bytes are and how they are read."""
+
+    id: str
+    name: str | None
+    owner: str | None
+    disk_format: str
+    container_format: str
+    read_as: str  #: how the bytes are to be read: what was found, not what was declared
+    size: int
+    virtual_size: int | None
+    min_disk_gib: int
+    min_ram_mib: int
+    checksum: str
+    properties: Mapping[str, str | None]
+    store: str
+    object: str  #: the name of its bytes in the store
+    stores: Mapping[str, str]  #: all stores that hold it, and the object in each
+
+
+def usable(tx: Transaction, caller: Caller, id: str, preferred: Sequence[str] = ()) -> Usable:
+    """
+    What a volume or server that is made of the image needs; the image stays as it is until the transaction ends. A
+    store that is named in `preferred` (the most wanted first) wins where several hold the bytes.
+    """
+    image = find_locked(tx, caller, id)
+    if image["state"] != State.ACTIVE:
+        raise NotUsable(image=id, state=image["state"])
+    places = {row["store"]: row["object"] for row in location.held(tx, id)}
+    store = next((store for store in preferred if store in places), min(places))
+    copied = "id name owner disk_format container_format read_as size virtual_size min_disk_gib min_ram_mib checksum"
+    kept = gather(tx, [image])[0].properties
+    columns = {name: image[name] for name in copied.split()}
+    return Usable(**columns, properties=kept, store=store, object=places[store], stores=places)
+
+
+__all__ = [
+    "Image",
+    "New",
+    "Usable",
+    "create",
+    "deactivate",
+    "forget",
+    "forsaken",
+    "gather",
+    "mark_deleted",
+    "may_delete",
+    "move",
+    "reactivate",
+    "show",
+    "touch",
+    "usable",
+]
