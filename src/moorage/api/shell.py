@@ -7,6 +7,7 @@ Handlers are plain functions on a small SQL executor; only this file and `server
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -235,10 +236,10 @@ class Exchange:
 
 def _patience_s(headers: Mapping[str, str]) -> float:
     """How long the client wants to wait for an operation: as it says by `Moorage-Wait`, within a limit."""
-    try:
-        return min(max(float(headers.get("moorage-wait", PATIENCE_S)), 0.0), LONGEST_PATIENCE_S)
-    except ValueError:
-        raise Malformed(reason="Moorage-Wait must be a number of seconds.") from None
+    text = headers.get("moorage-wait", str(PATIENCE_S))
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
+        raise Malformed(reason="Moorage-Wait must be a number of seconds.")
+    return min(float(text), LONGEST_PATIENCE_S)
 
 
 def _query(raw: bytes) -> list[tuple[str, str]]:

@@ -140,12 +140,18 @@ class Carried:
                 self._advance(step, result)
 
     def _advance(self, step: Step, result: Mapping[str, Any]) -> None:
-        """Write down that the step is done; the last one's end is the operation's."""
+        """
+        Write down that the step is done; the last one's end is the operation's, unless it was cancelled meanwhile:
+        nobody is left with something whose maker has gone.
+        """
         results = {**self.results, step.name: result}
-        if self._step + 1 == len(self._flow.steps):
-            self._end(State.DONE, results=results)
-        else:
+        if self._step + 1 < len(self._flow.steps):
             self._proceed(self._step + 1, results=results)
+        else:
+            try:
+                self._end(State.DONE, heed=self._flow.turning_back_allowed(self._step), results=results)
+            except Cancelled as cause:
+                self._turn_back(cause, results=results)
         self.results = results
 
     def _undo_step(self) -> None:
@@ -176,9 +182,13 @@ class Carried:
         self._write(change)
         self._step, self._attempts, self._mine = step, 0, not free
 
-    def _end(self, state: State, **values: Any) -> None:
+    def _end(self, state: State, heed: bool = False, **values: Any) -> None:
+        """End it; with `heed`, raise `Cancelled`, changing nothing, where somebody has cancelled it."""
+
         def change(tx: Transaction) -> None:
             row = journal.end(tx, self.id, self.epoch, state, step=max(self._step, 0), hindrance=None, **values)
+            if heed and row["cancel"]:
+                raise Cancelled()
             self._settle(tx, row)
 
         self._write(change)
@@ -198,11 +208,11 @@ class Carried:
         else:
             self._turn_back(cause)
 
-    def _turn_back(self, cause: Problem) -> None:
+    def _turn_back(self, cause: Problem, **values: Any) -> None:
         def change(tx: Transaction) -> None:
             reason: dict[str, Any] = {"error": cause.sentence, "error_code": cause.code, "error_status": cause.status}
             turned: dict[str, Any] = {"back": True, "step": self._step, "attempts": 0, "hindrance": None}
-            self._settle(tx, journal.write(tx, self.id, self.epoch, whole=True, **turned, **reason))
+            self._settle(tx, journal.write(tx, self.id, self.epoch, whole=True, **turned, **reason, **values))
 
         self._write(change)
         self.error, self._back, self._attempts = cause, True, 0
