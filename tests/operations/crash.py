@@ -1,18 +1,17 @@
 """
 Flows killed and stopped at every place, in a real process: for the tests of any flow.
 
-A test names a *factory*, `"package.module:function"`, called as `function(url, state_dir)` in this process and in others;
-the `Scene` that it returns knows how to begin the operation and what must be true of the world once it is over:
+A test names a *factory*, `"package.module:function"`, called as `function(url, state_dir)` in this process and in
+others; the `Scene` that it returns knows how to begin the operation and what must be true of the world once it is over:
 
     FACTORY = "tests.flows.scenes:volume_from_image"
 
-    @pytest.mark.parametrize("point", crash.points(FLOW), ids=str)
-    def test_it_converges_whenever_it_is_killed(database_url, state_dir, point):
-        crash.converges(FACTORY, database_url, state_dir, point)
+@pytest.mark.parametrize("point", crash.points(FLOW), ids=str) def test_it_converges_whenever_it_is_killed(database_url,
+state_dir, point): crash.converges(FACTORY, database_url, state_dir, point)
 
 A `Point` is a place in the run of one step, forwards or (after the last step was made to fail) backwards: before it, at
-the n-th line executed within it (of the code of domains, flows and drivers), when it is done and not yet written down, in
-the transaction that writes the end down, and after that.
+the n-th line executed within it (of the code of domains, flows and drivers), when it is done and not yet written down,
+in the transaction that writes the end down, and after that.
 """
 
 import importlib
@@ -126,7 +125,9 @@ def started(factory: str, url: str, state: Path, id: str, point: Point | None) -
 
 
 def recover(scene: Scene, id: str, patience_s: float = PATIENCE_S) -> Mapping[str, Any]:
-    """Carry operation `id` on in this process, as a release that starts after the crash does; its row once it is over."""
+    """
+    Carry operation `id` on in this process, as a release that starts after the crash does; its row once it is over.
+    """
     runner = Runner(scene.database, scene.flows, scene.rooms, Process.this("up"), scene.queues, lease_s=scene.lease_s)
     runner.start()
     try:
