@@ -5,11 +5,11 @@ from typing import Any
 
 from sqlalchemy import select
 
-from moorage.core.errors import Conflict
+from moorage.core.errors import Conflict, Problem
 from moorage.database import Transaction
-from moorage.flows import attachment_device
+from moorage.flows import attachment_device, mend_volume
 from moorage.flows.volume_layers import backend_of, volume_of
-from moorage.operations.flow import Flow, Step, Work
+from moorage.operations.flow import After, Flow, Step, Work
 from moorage.operations.records import State as Done
 from moorage.volumes import exports, layers, reservation, status
 from moorage.volumes.attachment import State
@@ -23,7 +23,7 @@ class Overtaken(Conflict):
     code = "attachment.overtaken"
 
 
-def publish(work: Work) -> Mapping[str, Any]:
+def publish(work: Work) -> Mapping[str, Any] | After:
     """The door is open and the row says where it is. A door of an earlier generation was closed before."""
     row, backend = volume_of(work), backend_of(work)
     with work.rooms.database.read() as tx:
@@ -33,7 +33,13 @@ def publish(work: Work) -> Mapping[str, Any]:
         head = layers.chain(tx, row["head"])
     if claim["generation"] > 1:
         withdraw(work)
-    connection = backend.publish(exports.of(claim), head, Cache(row["cache"]))
+    try:
+        connection = backend.publish(exports.of(claim), head, Cache(row["cache"]))
+    except Problem as problem:
+        if problem.code != "backend.server-died":
+            raise
+        with work.rooms.database.write() as tx:
+            return After(mend_volume.begin(tx, work.rooms, work.resource_id))
     device = attachment_device.give(work.rooms, claim, connection.uri)
     with work.transaction() as tx:
         tx.lock(volumes, [work.resource_id])

@@ -3,7 +3,9 @@
 from moorage.flows.create_volume import CREATE_VOLUME
 from moorage.flows.delete_image import DELETE_IMAGE
 from moorage.flows.delete_volume import DELETE_VOLUME
+from moorage.flows.examine_host import EXAMINE_HOST
 from moorage.flows.extend_volume import EXTEND_VOLUME
+from moorage.flows.mend_volume import MEND_VOLUME
 from moorage.flows.publish_attachment import PUBLISH_ATTACHMENT
 from moorage.flows.upload_image import UPLOAD_IMAGE
 from moorage.flows.volume_from_image import VOLUME_FROM_IMAGE
@@ -16,8 +18,10 @@ FLOWS = Flows.of(
         CREATE_VOLUME,
         DELETE_IMAGE,
         DELETE_VOLUME,
+        EXAMINE_HOST,
         EXTEND_VOLUME,
         FREEZE_VOLUME,
+        MEND_VOLUME,
         PUBLISH_ATTACHMENT,
         UPLOAD_IMAGE,
         VOLUME_FROM_IMAGE,

@@ -9,7 +9,7 @@ hosts = Table(
     metadata,
     text("id", primary_key=True),  # its name, as in attachments and queues
     identifier("process"),  # of the one that looks after it: holder of the host lock
-    text("boot", 64, nullable=False),
+    text("boot", 128, nullable=False),
     text("agent", nullable=False),  # path of its agent's socket
     text("version", 32, nullable=False),
     document("obstacles", nullable=False),  # why it cannot make block devices; none where it can

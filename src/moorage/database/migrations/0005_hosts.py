@@ -13,7 +13,7 @@ def upgrade() -> None:
         "hosts",
         sa.Column("id", sa.String(255), nullable=False),
         sa.Column("process", sa.String(64)),
-        sa.Column("boot", sa.String(64), nullable=False),
+        sa.Column("boot", sa.String(128), nullable=False),
         sa.Column("agent", sa.String(255), nullable=False),
         sa.Column("version", sa.String(32), nullable=False),
         sa.Column("obstacles", sa.JSON, nullable=False),

@@ -1,0 +1,1 @@
+"""Moorage's own API: what stands beside the standard ones."""

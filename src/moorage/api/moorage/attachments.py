@@ -1,0 +1,68 @@
+"""Attachments as Block Storage never shows them: whose, where, since when, beside whom; also after they are over."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from moorage.api.request import Answer, Request
+from moorage.api.views import moment
+from moorage.database import Transaction
+from moorage.hosts.devices import Device
+from moorage.hosts.records import hosts
+from moorage.volumes.attachment import HELD
+from moorage.volumes.errors import AttachmentNotFound
+from moorage.volumes.records import attachments
+
+PLAIN = ("id", "volume_id", "project_id", "user_id", "state", "mode", "host", "mountpoint", "generation", "problem")
+TIMES = ("created_at", "updated_at", "attached_at", "detached_at")
+
+
+def show(request: Request) -> Answer:
+    """One attachment, and those of the same volume and of the same host."""
+    c = attachments.c
+    with request.read() as tx:
+        row = tx.one(select(attachments).where(c.id == request.params["id"]))
+        if row is None or not request.caller.sees(row["project_id"]):
+            raise AttachmentNotFound(id=request.params["id"][:64])
+        held = select(attachments).where(c.state.in_([str(state) for state in HELD]), c.id != row["id"])
+        here = held.where(c.host == row["host"]) if row["host"] else None
+        body = {
+            **shown(row, device_of(tx, request, row)),
+            "instance": row["instance_uuid"],
+            "same_volume": _named(tx, request, held.where(c.volume_id == row["volume_id"])),
+            "same_host": _named(tx, request, here) if here is not None else [],
+        }
+    return Answer(body={"attachment": body})
+
+
+def shown(row: Mapping[str, Any], device: Mapping[str, Any] | None) -> dict[str, Any]:
+    """An attachment on the wire."""
+    return {
+        **{name: row[name] for name in PLAIN},
+        **{name: moment(row[name]) for name in TIMES},
+        "device": device,
+    }
+
+
+def device_of(tx: Transaction, request: Request, row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The attachment's block device: as it is now where this is its host, else as it was last seen."""
+    if not (row["connection"] or {}).get("device_path"):
+        return None
+    if row["host"] == request.rooms.host and request.rooms.devices is not None:
+        device = request.rooms.devices.present().get(row["id"])
+        return device_shown(device) if device is not None else None
+    devices = tx.value(select(hosts.c.devices).where(hosts.c.id == row["host"])) or {}
+    return devices.get(row["id"])
+
+
+def device_shown(device: Device) -> dict[str, Any]:
+    """A device on the wire."""
+    return {"path": device.path, "read_only": device.read_only, "alive": device.alive, "mounted": device.mounted}
+
+
+def _named(tx: Transaction, request: Request, query: Any) -> list[dict[str, Any]]:
+    rows = [row for row in tx.all(query.limit(1000)) if request.caller.sees(row["project_id"])]
+    return [
+        {"id": row["id"], "volume_id": row["volume_id"], "state": row["state"], "mode": row["mode"]} for row in rows
+    ]

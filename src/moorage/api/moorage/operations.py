@@ -1,0 +1,75 @@
+"""Operations: what is being done, by whom, how far it got, and how it ended."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from moorage.api.request import Answer, Request
+from moorage.api.views import moment
+from moorage.core.errors import Malformed, NotFound
+from moorage.core.paging import Page
+from moorage.database import Transaction
+from moorage.database.paging import paged
+from moorage.flows.why_operation import sentence_of, step_of
+from moorage.operations import journal
+from moorage.operations.records import OPEN, State, operations
+
+MOST = 1000
+
+
+def index(request: Request) -> Answer:
+    """The operations that the caller may see, newest first; those that are not over with `state=open`."""
+    c = operations.c
+    query = select(operations)
+    if not request.caller.is_admin:
+        query = query.where(c.project_id == request.caller.project_id)
+    state, resource = request.asked("state"), request.asked("resource_id")
+    if state == "open":
+        query = query.where(c.state.in_(sorted(OPEN)))
+    elif state is not None:
+        if state not in list(State):
+            raise Malformed(reason="state is one of open, " + ", ".join(State) + ".")
+        query = query.where(c.state == state)
+    if resource is not None:
+        query = query.where(c.resource_id == resource)
+    with request.read() as tx:
+        page = Page(limit=_limit(request), marker=request.asked("marker"))
+        marker = _found(tx, request, page.marker) if page.marker else None
+        rows = tx.all(paged(query, operations, page, marker))
+        return Answer(body={"operations": [shown(tx, row, request) for row in rows]})
+
+
+def show(request: Request) -> Answer:
+    """One operation."""
+    with request.read() as tx:
+        return Answer(body={"operation": shown(tx, _found(tx, request, request.params["id"]), request)})
+
+
+def _limit(request: Request) -> int:
+    text = request.asked("limit") or str(MOST)
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise Malformed(reason="limit is a number.")
+    return min(int(text), MOST)
+
+
+def _found(tx: Transaction, request: Request, id: str) -> Mapping[str, Any]:
+    row = journal.get(tx, id)
+    if row is None or not request.caller.sees(row["project_id"]):
+        raise NotFound()
+    return row
+
+
+def shown(tx: Transaction, row: Mapping[str, Any], request: Request) -> dict[str, Any]:
+    """An operation on the wire. What steps were given and what they returned is for administrators."""
+    times = {name: moment(row[name]) for name in ("created_at", "updated_at", "ended_at", "deadline")}
+    plain = {
+        name: row[name] for name in ("id", "kind", "state", "resource_kind", "resource_id", "project_id", "request_id")
+    }
+    told = {**plain, **times, "step": step_of(row), "going_back": row["back"], "sentence": sentence_of(tx, row)}
+    if row["error"] is not None:
+        told["error"] = {"code": row["error_code"], "message": row["error"], "status": row["error_status"]}
+    if request.caller.is_admin:
+        more = ("queue", "owner", "epoch", "attempts", "cancel", "waits_for", "input", "results")
+        told |= {name: row[name] for name in more}
+    return told

@@ -1,0 +1,6 @@
+"""Who may do what here. What belongs to a project is shown to whoever sees that project's things."""
+
+from moorage.core.caller import Needs, Rule
+
+HOSTS = Rule("moorage:hosts:show", Needs.SERVICE)
+DOCTOR = Rule("moorage:doctor", Needs.ADMIN)

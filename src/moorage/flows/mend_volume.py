@@ -1,0 +1,56 @@
+"""Mend a volume: make who can reach it agree with the rows. It waits its turn, like any operation on the volume."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from moorage.database import Transaction
+from moorage.flows.reconciliation import serving
+from moorage.flows.reconciliation.wanted import MENDING, Wanted, wanted
+from moorage.flows.rooms import Rooms
+from moorage.hosts.devices import Device
+from moorage.operations import journal
+from moorage.operations.flow import Flow, Step, Work
+from moorage.volumes import status
+from moorage.volumes.records import attachments, volumes
+
+
+def mend(work: Work) -> None:
+    """The volume is served to whom the rows say, and to nobody else."""
+    mend_now(work.rooms, work.resource_id)
+
+
+def mend_now(rooms: Rooms, volume: str) -> None:
+    """The same, for whoever is alone with the volume."""
+    with rooms.database.read() as tx:
+        want = wanted(tx, rooms.host, volume)[volume]
+        devices = devices_of(tx, rooms, volume)
+    for name, backend in rooms.backends.items():
+        served = backend.survey().get(volume)
+        mine = want.row["backend"] == name if want.row is not None else served is not None
+        if mine:
+            serving.mend(rooms, want, served, devices, backend)
+        elif served is not None:
+            serving.mend(rooms, Wanted(volume), served, {}, backend)
+
+
+def devices_of(tx: Transaction, rooms: Rooms, volume: str) -> dict[str, Device]:
+    """The block devices of the volume's attachments, those that are over too."""
+    present = rooms.devices.present() if rooms.devices is not None else {}
+    c = attachments.c
+    rows = tx.all(select(c.id).where(c.volume_id == volume, c.id.in_(sorted(present))))
+    return {row["id"]: present[row["id"]] for row in rows}
+
+
+def begin(tx: Transaction, rooms: Rooms, volume: str) -> str:
+    """The operation that mends the volume: the one that is open already, or a new one."""
+    row: Mapping[str, Any] | None = tx.one(select(volumes).where(volumes.c.id == volume))
+    for operation in journal.open_on(tx, "volume", [volume]):
+        if operation["kind"] == MENDING and operation["state"] == "queued":
+            return str(operation["id"])
+    project = row["project_id"] if row else None
+    return journal.begin(tx, MENDING, "volume", volume, queue=rooms.host_queue, project_id=project)
+
+
+MEND_VOLUME = Flow(MENDING, (Step("mend", mend, forward_only=True),), settle=status.settle)

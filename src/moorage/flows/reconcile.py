@@ -1,0 +1,148 @@
+"""
+Reconciliation: rows, doors, daemons, devices, bytes and operations compared, and made to agree.
+
+At start the one process that looks after the host compares everything and mends what it must, before it does any other
+work.  Later it looks once a minute.  A volume is mended by an operation on it: nobody else works on it meanwhile.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from moorage import __version__
+from moorage.core.errors import Problem
+from moorage.database import Transaction
+from moorage.flows import mend_volume
+from moorage.flows.reconciliation import bytes as stored
+from moorage.flows.reconciliation import journal, serving
+from moorage.flows.reconciliation.finding import Finding, found
+from moorage.flows.reconciliation.wanted import Wanted, wanted
+from moorage.flows.rooms import Rooms
+from moorage.hosts import service as hosts
+from moorage.hosts.devices import Device
+from moorage.operations.flow import Flows
+from moorage.operations.periodic import Job
+from moorage.operations.process import boot_id
+from moorage.volumes.backend import Served
+from moorage.volumes.records import attachments
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 60.0
+
+#: Kinds that are mended together, volume by volume.
+OF_VOLUMES = frozenset(
+    {"server-dead", "server-orphan", "export-orphan", "export-missing", "device-dead", "device-missing"}
+)
+
+
+def at_start(rooms: Rooms) -> None:
+    """Make the host agree with the rows. Nobody else works on it yet; nothing that fails keeps it from starting."""
+    for finding in serving_drift(rooms):
+        log.warning("found at start: %s", finding.sentence)
+        try:
+            repair_alone(rooms, finding)
+        except Exception:
+            log.exception("%s could not be repaired", finding.kind)
+    look_in(rooms)
+    if rooms.runner is not None:
+        rooms.runner.periodic.add(Job(f"reconcile-{rooms.host}"[:64], EVERY_S, lambda: every_minute(rooms)))
+
+
+def every_minute(rooms: Rooms) -> None:
+    """Have repaired what has gone wrong meanwhile. Bytes are left alone: only a person says that they may go."""
+    for finding in serving_drift(rooms):
+        log.warning("found: %s", finding.sentence)
+        repair(rooms, finding)
+    look_in(rooms)
+
+
+def survey(rooms: Rooms, flows: Flows) -> list[Finding]:
+    """All that is wrong. Only for the process that looks after the host."""
+    return [
+        *serving_drift(rooms),
+        *stored.layer_drift(rooms),
+        *stored.object_drift(rooms),
+        *journal.operation_drift(rooms, flows),
+    ]
+
+
+def serving_drift(rooms: Rooms) -> list[Finding]:
+    """What is wrong with daemons, doors and devices. A volume that changes while it is looked at is left out."""
+    with rooms.database.read() as tx:
+        before = wanted(tx, rooms.host)
+    findings: list[Finding] = []
+    served = _served(rooms, findings)
+    devices = rooms.devices.present() if rooms.devices is not None else None
+    with rooms.database.read() as tx:
+        after = wanted(tx, rooms.host)
+        owners = _owners(tx, devices or {})
+    for volume in sorted({*before, *after, *served, *owners.values()}):
+        want = after.get(volume, Wanted(volume))
+        if _signature(before.get(volume, Wanted(volume))) == _signature(want):
+            own = {id: device for id, device in (devices or {}).items() if owners.get(id) == volume}
+            findings += serving.drift(want, served.get(volume), own if devices is not None else None)
+    for id, device in (devices or {}).items():
+        if id not in owners:
+            findings.append(found("device-orphan", attachment=id, device=device.path or "A half-made device"))
+    return findings
+
+
+def _served(rooms: Rooms, findings: list[Finding]) -> dict[str, Served]:
+    served: dict[str, Served] = {}
+    for name, backend in rooms.backends.items():
+        try:
+            served |= backend.survey()
+        except (Problem, OSError) as problem:
+            findings.append(found("unreadable", what=f"Backend {name}", error=str(problem)))
+    return served
+
+
+def _owners(tx: Transaction, devices: Mapping[str, Device]) -> dict[str, str]:
+    """The volumes of the devices' attachments."""
+    rows = tx.all(select(attachments.c.id, attachments.c.volume_id).where(attachments.c.id.in_(sorted(devices))))
+    return {row["id"]: row["volume_id"] for row in rows}
+
+
+def _signature(want: Wanted) -> Any:
+    claims = {id: (claim["state"], claim["generation"]) for id, claim in want.claims.items()}
+    return claims, want.owned, want.under_way
+
+
+def repair(rooms: Rooms, finding: Finding) -> str | None:
+    """Have the finding repaired; the operation that does it, where it takes one."""
+    volume = finding.facts.get("volume")
+    if volume is not None and (finding.kind in OF_VOLUMES or finding.kind == "device-orphan"):
+        return rooms.database.transact(lambda tx: mend_volume.begin(tx, rooms, volume))
+    repair_alone(rooms, finding)
+    return None
+
+
+def repair_alone(rooms: Rooms, finding: Finding) -> None:
+    """Repair the finding here and now, for whoever is alone with what it is about."""
+    facts = finding.facts
+    if "volume" in facts and (finding.kind in OF_VOLUMES or finding.kind == "device-orphan"):
+        mend_volume.mend_now(rooms, facts["volume"])
+    elif finding.kind == "device-orphan":
+        serving.remove_device(rooms, facts["attachment"])
+    elif finding.kind == "layer-orphan":
+        rooms.backends[facts["backend"]].delete(facts["layer"])
+    elif finding.kind == "object-orphan":
+        rooms.stores[facts["store"]].delete(facts["object"])
+    elif finding.kind == "operation-stuck":
+        journal.hasten(rooms, facts["operation"])
+
+
+def look_in(rooms: Rooms) -> None:
+    """Keep what this host is like now, for those who ask elsewhere."""
+    seen = hosts.Sighting(
+        process=rooms.process,
+        boot=boot_id(),
+        agent=str(rooms.run / "agent"),
+        version=__version__,
+        obstacles=rooms.devices.obstacles() if rooms.devices is not None else ["its process makes none"],
+        devices=rooms.devices.present() if rooms.devices is not None else {},
+    )
+    rooms.database.transact(lambda tx: hosts.hear(tx, rooms.host, seen))
