@@ -27,6 +27,7 @@ class Options:
     lock: int | None = None           #: descriptor of the host lock, which short helpers inherit
     gate_host: str = "127.0.0.1"      #: the address that gates with TLS listen on
     shown_host: str | None = None     #: the address that clients are told; by default `gate_host`
+    spares: int = 0                   #: daemons kept ready for the next volumes; `close` ends them
 # fmt: on
 
 
@@ -43,7 +44,7 @@ def _files(options: Options) -> Backend:
 
     rights = Rights.of(options.daemon_uid, options.gate_uid, options.door_gid)
     tls = TlsDoor(options.gate_host, options.shown_host)
-    return FilesBackend(options.root, options.run_dir, rights, lock=options.lock, tls=tls)
+    return FilesBackend(options.root, options.run_dir, rights, lock=options.lock, tls=tls, spares=options.spares)
 
 
 KINDS: Mapping[str, Callable[[Options], Backend]] = {

@@ -17,11 +17,12 @@ from moorage.drivers.backends.files import qmp
 from moorage.drivers.backends.files.daemon import Daemons
 from moorage.drivers.backends.files.export import Exports, identifier
 from moorage.drivers.backends.files.gate import Gates, TlsDoor, standing
-from moorage.drivers.backends.files.layers import PART, Layers
+from moorage.drivers.backends.files.layers import PART, Layers, lineage
 from moorage.drivers.backends.files.problems import LayerInUse, ServedOtherwise, ServerDied
 from moorage.drivers.backends.files.records import Entry, Records, Server
 from moorage.drivers.backends.files.rights import Rights, private_directory
 from moorage.drivers.backends.files.sockets import Sockets
+from moorage.drivers.backends.files.spares import Spares
 from moorage.drivers.processes import Helpers
 from moorage.volumes.backend import (
     Backend,
@@ -70,6 +71,7 @@ class FilesBackend(Backend):
         *,
         lock: int | None = None,
         tls: TlsDoor | None = None,
+        spares: int = 0,
     ) -> None:
         self._rights = rights or Rights.of()
         self._root = root
@@ -78,6 +80,9 @@ class FilesBackend(Backend):
         self._sockets = Sockets(run_dir, self._rights.door_gid)
         self._sockets.prepare()
         self._daemons = Daemons(self._layers, self._records, self._sockets, self._rights)
+        spare_records = Records(root / "run" / "spares", root)
+        spare_daemons = Daemons(self._layers, spare_records, self._sockets, self._rights)
+        self._spares = Spares(spares, spare_daemons, spare_records, self._sockets, self._records.processes)
         self._exports = Exports(self._daemons, self._sockets)
         self._gates = Gates(self._records, self._sockets, self._rights, tls or TlsDoor())
         self._guard = threading.Lock()
@@ -130,7 +135,7 @@ class FilesBackend(Backend):
             server = None
         if server is None:
             self._layers.check(head)
-            server = self._daemons.start(volume, head, cache)
+            server = self._start(volume, head, cache)
         elif server.head != head.name:
             raise ServedOtherwise(volume=volume, what=f"the head {server.head}")
         elif server.cache is not cache:
@@ -141,6 +146,13 @@ class FilesBackend(Backend):
             if not server.entries:
                 self._daemons.stop(server)
             raise
+        return server
+
+    def _start(self, volume: str, head: Layer, cache: Cache) -> Server:
+        names = tuple(layer.name for layer in lineage(head))
+        server = Server(volume, self._records.home, head.name, head.format, cache, names)
+        if not self._spares.give(server, lambda: self._records.save(server, durable=True)):
+            self._daemons.start(server)
         return server
 
     def _open(self, server: Server, export: Export) -> Connection:
@@ -239,6 +251,9 @@ class FilesBackend(Backend):
             for entry in server.entries.values():
                 self._gates.shut(entry)
             self._daemons.stop(server)
+
+    def close(self) -> None:
+        self._spares.close()
 
     def space(self) -> Space:
         found = os.statvfs(self._root)

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 
 from moorage.drivers import processes
 from moorage.drivers.backends.files import qmp
-from moorage.drivers.backends.files.layers import Layers, lineage, missing
+from moorage.drivers.backends.files.layers import Layers, missing
 from moorage.drivers.backends.files.problems import ServerRefused
 from moorage.drivers.backends.files.records import Records, Server
 from moorage.drivers.backends.files.rights import Rights
 from moorage.drivers.backends.files.sockets import Sockets
-from moorage.volumes.backend import BackendUnsure, Cache, Layer
+from moorage.volumes.backend import BackendUnsure, Layer
 
 NODE = "head"
 QUIT_PATIENCE_S = 30.0
@@ -31,15 +31,14 @@ class Daemons:
         self._sockets = sockets
         self._rights = rights
 
-    def start(self, volume: str, head: Layer, cache: Cache) -> Server:
-        """Leave a daemon running for `volume`, with no node yet; its record is durable before it begins."""
+    def start(self, server: Server) -> None:
+        """Leave a daemon running for `server`, with no node yet; its record is durable before it begins."""
         try:
-            daemon = self._begin(volume)
+            daemon = self._begin(server.volume)
         except BaseException:
-            self.forget(volume)
+            self.forget(server.volume)
             raise
-        names = tuple(layer.name for layer in lineage(head))
-        server = Server(volume, daemon.identity, self._records.home, head.name, head.format, cache, names)
+        server.process = daemon.identity
         try:
             self._records.save(server, durable=True)
             daemon.go()
@@ -47,11 +46,10 @@ class Daemons:
                 daemon.release()
         except BaseException as error:
             said = daemon.abandon()
-            self.forget(volume)
+            self.forget(server.volume)
             if isinstance(error, BackendUnsure):
-                raise ServerRefused(volume=volume, verb="start", why=said or "it is silent") from error
+                raise ServerRefused(volume=server.volume, verb="start", why=said or "it is silent") from error
             raise
-        return server
 
     def _begin(self, volume: str) -> processes.Daemon:
         control, data = self._sockets.monitor(volume), self._sockets.exports(volume)

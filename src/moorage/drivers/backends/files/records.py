@@ -36,17 +36,20 @@ class Entry:
         return (self.name, self.read_only, self.door) == (other.name, other.read_only, other.door)
 
 
+NOBODY = Identity(0, 0, "")
+
+
 @dataclass
 class Server:
     """A volume's daemon, and what it serves or was about to."""
 
     volume: str
-    process: Identity
     home: int  #: inode of the state directory
     head: str
     format: Format
     cache: Cache
     layers: tuple[str, ...]  #: the head and all below it
+    process: Identity = NOBODY
     entries: dict[str, Entry] = field(default_factory=dict)
 
 
@@ -99,6 +102,10 @@ class Records:
         """Forget the server. Unknown is fine."""
         self._path(volume).with_suffix(DRAFT).unlink(missing_ok=True)
         self._path(volume).unlink(missing_ok=True)
+
+    def processes(self) -> set[Identity]:
+        """The processes that any record names."""
+        return {server.process for server in map(self.load, list(self.volumes())) if server is not None}
 
     def volumes(self) -> Iterator[str]:
         """The volumes that have a record."""

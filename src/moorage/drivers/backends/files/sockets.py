@@ -61,6 +61,11 @@ class Sockets:
         """The file with the key of the gate to the export `name`."""
         return self.directory / "k" / _short(name)
 
+    def hand_over(self, spare: str, volume: str) -> None:
+        """What the daemon of `spare` listens on is found where that of `volume` is looked for."""
+        self.monitor(spare).rename(self.monitor(volume))
+        self.exports(spare).rename(self.exports(volume))
+
     def listen(self, path: Path, *, door: bool = False) -> socket.socket:
         """A socket that listens at `path`, which nobody but us, or the group of the doors, can open."""
         path.unlink(missing_ok=True)

@@ -1,0 +1,101 @@
+"""Spare daemons: used by the next volume, taken over by the next process, ended when they are nobody's."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from moorage.drivers.backends.files import FilesBackend
+from moorage.volumes.backend import Cache, Door, Format
+from tests.drivers.clients import client
+from tests.drivers.plane import Plane, eventually
+from tests.drivers.test_crash import ENDS, POINTS, killed_at, lines_of
+
+PATTERN = b"to spare" * 512
+
+
+def spares(plane: Plane) -> list[int]:
+    """Pids of the spare daemons of this plane, by their sockets' owner in the records."""
+    import json
+
+    directory = plane.directory / "state" / "run" / "spares"
+    return [json.loads(path.read_text())["process"]["pid"] for path in directory.glob("*.json")]
+
+
+def record_of(plane: Plane) -> Path:
+    return plane.directory / "state" / "run" / "daemons" / f"{plane.volume}.json"
+
+
+def warmed(plane: Plane) -> FilesBackend:
+    """A backend with one spare ready."""
+    backend = plane.again(spares=1)
+    with backend._spares._guard:
+        backend._spares._known()
+        backend._spares._fill()
+    assert backend._spares._filling is not None
+    backend._spares._filling.join()
+    assert len(spares(plane)) == 1
+    return backend
+
+
+def test_the_next_volume_gets_the_spare_and_another_one_takes_its_place(plane: Plane) -> None:
+    head = plane.layer(Format.QCOW2)
+    backend = warmed(plane)
+    (spare,) = spares(plane)
+    with client(backend.publish(plane.export("a1", Door.SOCKET), head, Cache.BACK)) as nbd:
+        nbd.pwrite(PATTERN, 0)
+    assert f'"pid": {spare},' in record_of(plane).read_text()
+    assert eventually(lambda: len(spares(plane)) == 1 and spare not in spares(plane))
+    backend.withdraw(plane.volume, "a1")
+    assert not Path(f"/proc/{spare}/exe").exists()
+    backend.close()
+    assert plane.empty()
+
+
+def test_a_spare_that_died_is_not_waited_for(plane: Plane) -> None:
+    head = plane.layer(Format.RAW)
+    backend = warmed(plane)
+    (spare,) = spares(plane)
+    os.kill(spare, signal.SIGKILL)
+    assert eventually(lambda: not Path(f"/proc/{spare}/exe").exists())
+    with client(backend.publish(plane.export("a1"), head, Cache.BACK)) as nbd:
+        nbd.pwrite(PATTERN, 0)
+    backend.withdraw(plane.volume, "a1")
+    backend.close()
+    assert plane.empty()
+
+
+def test_closing_ends_what_a_predecessor_left(plane: Plane) -> None:
+    warmed(plane)
+    (spare,) = spares(plane)
+    plane.again(spares=1).close()
+    assert not Path(f"/proc/{spare}/exe").exists()
+    assert plane.empty()
+
+
+def test_publishing_with_a_spare_can_be_killed_anywhere_and_repeated(plane: Plane) -> None:
+    head = plane.layer(Format.QCOW2)
+    warmed(plane)
+    rehearsal = plane.export("a0", Door.SOCKET)
+    lines = lines_of(lambda: plane.again(spares=1).publish(rehearsal, head, Cache.BACK), plane.directory / "lines")
+    plane.again().clear(plane.volume)
+    for point in range(1, lines, max(1, lines // POINTS)):
+        warmed(plane)
+        (spare,) = spares(plane)
+        export = plane.export("a1", Door.SOCKET)
+        work = lambda export=export: plane.again(spares=1).publish(export, head, Cache.BACK)  # noqa: E731
+        assert killed_at(point, work) in ENDS
+        backend = plane.again(spares=1)
+        with client(backend.publish(export, head, Cache.BACK)) as nbd:
+            nbd.pwrite(PATTERN, 0)
+        backend.withdraw(plane.volume, "a1")
+        backend.close()
+        assert plane.empty(), f"after line {point}: {plane.leftovers()}"
+        assert not Path(f"/proc/{spare}/exe").exists(), f"after line {point}"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(plane: Plane) -> object:
+    yield
+    plane.again(spares=1).close()
