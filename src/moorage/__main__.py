@@ -64,6 +64,20 @@ def down(state: str | None, config_file: Path | None) -> None:
         click.echo(line)
 
 
+@cli.command()
+@click.option("--fix", is_flag=True, help="Repair what can be repaired.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--state", help="State directory; default: $MOORAGE_STATE or the usual place.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file (TOML).")
+def doctor(fix: bool, as_json: bool, state: str | None, config_file: Path | None) -> None:
+    """Say what is missing on this machine and whether rows and machine agree. Exit status 0: all is well."""
+    from moorage import config
+    from moorage.doctor import run
+
+    if not run(config.load(config_file, config.state_directory(state)), fix=fix, as_json=as_json):
+        sys.exit(1)
+
+
 for _command in commands.cli.commands.values():
     cli.add_command(_command)
 
