@@ -26,9 +26,9 @@ async def upload(ask: Request, body: AsyncIterator[bytes]) -> Answer:
     """Fill an image with its data."""
     asked = _asked(ask)
     upload = Upload(ask.rooms, ask.caller, ask.params["id"], asked)
-    await ask.sql(upload.begin)
     pump = _Pump(ask, upload, body)
     try:
+        await ask.sql(upload.begin)
         await pump.run()
         await ask.files(upload.close)
         await ask.sql(upload.record)
