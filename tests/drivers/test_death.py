@@ -105,6 +105,16 @@ def test_readers_alone_lose_nothing(plane: Plane) -> None:
     assert served(plane).lossless
 
 
+def test_readers_whose_writing_sibling_lost_his_cache_are_not_resumed_even_after_he_left(plane: Plane) -> None:
+    head = head_of(plane, "overlay")
+    plane.publish("writer", head, Door.SOCKET)
+    plane.publish("reader", head, Door.SOCKET, read_only=True)
+    os.kill(plane.daemon(), signal.SIGKILL)
+    assert eventually(lambda: not served(plane).alive)
+    plane.backend.withdraw(plane.volume, "writer")
+    assert served(plane) == Served(alive=False, exports=frozenset({"reader"}), head=head.name, lossless=False)
+
+
 def test_after_a_reboot_only_write_through_is_lossless(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
     for part, kind, cache, expected in (
         ("create-1", Format.RAW, Cache.BACK, False),

@@ -200,6 +200,7 @@ class FilesBackend(Backend):
             self._records.save(server)
 
     def _bury(self, server: Server, attachment: str) -> None:
+        server.lost = not self._records.lossless(server)
         entry = server.entries.pop(attachment, None)
         if entry is not None:
             self._gates.shut(entry)

@@ -50,6 +50,7 @@ class Server:
     cache: Cache
     layers: tuple[str, ...]  #: the head and all below it
     process: Identity = NOBODY
+    lost: bool = False  #: it died with a writer's cache, of which his siblings saw more than there is now
     entries: dict[str, Entry] = field(default_factory=dict)
 
 
@@ -80,7 +81,7 @@ class Records:
 
     def lossless(self, server: Server) -> bool:
         """Whether no acknowledged write is missing, should `server` be dead."""
-        if server.home != self.home:
+        if server.lost or server.home != self.home:
             return False
         if server.cache is Cache.THROUGH or all(entry.read_only for entry in server.entries.values()):
             return True
