@@ -19,6 +19,7 @@ import yaml
 
 from moorage.app import App, build
 from moorage.config import Config
+from moorage.stopping import stop_data_plane
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,10 @@ class Cloud:
         return Reply(start["status"], {k.decode(): v.decode("latin-1") for k, v in start["headers"]}, bytes(body))
 
     def close(self) -> None:
-        """Stop the app. Data-plane daemons in use go on: `moorage.stopping` ends them."""
+        """Stop the app, and the storage daemons that it looks after."""
+        if self.app.lock.held:
+            for _ in stop_data_plane(self.app.rooms):
+                pass
         self.app.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)

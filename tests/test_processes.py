@@ -1,12 +1,12 @@
 """Whole processes: started, asked, stopped, killed, succeeded. What they promise whoever runs them."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from moorage.database.locks import started
 from tests.server import Process, down
 
 
@@ -21,7 +21,7 @@ def state(state_dir: Path) -> Iterator[Path]:
 def daemons(state: Path) -> list[int]:
     """The pids of the storage daemons of a state directory that are alive."""
     found = [json.loads(path.read_text())["process"]["pid"] for path in (state / "run/daemons").glob("*.json")]
-    return [pid for pid in found if os.path.exists(f"/proc/{pid}")]
+    return [pid for pid in found if started(pid) is not None]
 
 
 def test_sigterm_stops_the_control_plane_and_the_next_start_adopts_what_runs(state: Path) -> None:
@@ -78,7 +78,7 @@ def test_down_stops_everything_and_says_what(state: Path) -> None:
     printed = down(state)
     assert f"pid {up.popen.pid}" in printed
     assert up.popen.wait(10) == 0
-    assert running and not any(os.path.exists(f"/proc/{pid}") for pid in running)
+    assert running and not any(started(pid) for pid in running)
 
 
 def test_a_second_up_on_a_taken_port_says_so_and_changes_nothing(state: Path) -> None:

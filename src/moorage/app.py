@@ -4,14 +4,17 @@ The app: builds every room from the configuration, wires them, starts and stops 
 `up` is everything in one process; `api`, `worker` and `host` are parts of it, for more processes on the same database.
 """
 
-import importlib
 import logging
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from moorage.api.block_storage.service import BlockStorageService
 from moorage.api.front import Front
+from moorage.api.identity.service import IdentityService
+from moorage.api.image.service import ImageService
+from moorage.api.moorage.service import MoorageService
 from moorage.api.service import Service
 from moorage.api.shell import Shell
 from moorage.config import BackendSettings, Config, StoreSettings
@@ -43,12 +46,7 @@ ANYWHERE = "any"  #: the queue of work that any process may do
 
 ROLES = ("up", "api", "worker", "host")
 
-SERVICES = (
-    ("moorage.api.identity.service", "IdentityService"),
-    ("moorage.api.block_storage.service", "BlockStorageService"),
-    ("moorage.api.image.service", "ImageService"),
-    ("moorage.api.moorage.service", "MoorageService"),
-)
+SERVICES: tuple[type[Service], ...] = (IdentityService, BlockStorageService, ImageService, MoorageService)
 
 
 class App:
@@ -134,7 +132,7 @@ class App:
         return stores.build(settings.kind, settings.id, {"root": settings.path or self.config.state, "owner": owner})
 
     def _services(self) -> list[Service]:
-        services: list[Service] = [getattr(importlib.import_module(module), name)() for module, name in SERVICES]
+        services = [service() for service in SERVICES]  # type: ignore[call-arg]
         return [*services, Front(services)]
 
     def _authenticate(self, headers: Mapping[str, str], request_id: str) -> Caller:

@@ -38,7 +38,7 @@ def stop_all(config: Config) -> Iterator[str]:
         if not app.lock.acquire(PATIENCE_S):
             raise HostTaken(why=app.lock.why_not() or "it does not let go")
         app.equip(app.lock.fileno())
-        yield from _stop_data_plane(app.rooms)
+        yield from stop_data_plane(app.rooms)
     finally:
         app.stop()
     yield "everything is stopped"
@@ -67,7 +67,7 @@ def _end(pid: int) -> None:
             os.close(handle)
 
 
-def _stop_data_plane(rooms: Rooms) -> Iterator[str]:
+def stop_data_plane(rooms: Rooms) -> Iterator[str]:
     """Devices first, so that what they hold back is written; then every export, its writes made durable; then the daemons."""
     if rooms.devices is not None:
         for attachment, device in rooms.devices.present().items():
