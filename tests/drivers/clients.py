@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from moorage.volumes.backend import Connection
 
 SYSTEM_MODULES = "/usr/lib/python3/dist-packages"
@@ -15,10 +17,11 @@ SYSTEM_MODULES = "/usr/lib/python3/dist-packages"
 def _load() -> Any:
     sys.path.append(SYSTEM_MODULES)
     try:
-        import nbd
+        return pytest.importorskip(
+            "nbd", reason="needs python3-libnbd, for this version of Python", exc_type=ImportError
+        )
     finally:
         sys.path.remove(SYSTEM_MODULES)
-    return nbd
 
 
 libnbd = _load()
