@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 ANYWHERE = "any"  #: the queue of work that any process may do
 
+SPARES = 2  #: storage daemons that are kept started, so that the first attachment of a volume need not wait for one
+
 ROLES = ("up", "api", "worker", "host")
 
 SERVICES: tuple[type[Service], ...] = (IdentityService, BlockStorageService, ImageService, MoorageService)
@@ -83,6 +85,8 @@ class App:
     def stop(self) -> None:
         """Let go of everything; daemons go on, to be adopted by whoever comes next."""
         self.runner.stop()
+        for backend in self.rooms.backends.values():
+            backend.close()
         if self.duty is not None:
             self.duty.stop()
         self.sql.shutdown(wait=False, cancel_futures=True)
@@ -122,6 +126,7 @@ class App:
             daemon_uid=config.rights.daemon_uid,
             gate_uid=config.rights.gate_uid,
             lock=lock,
+            spares=SPARES if lock is not None else 0,
             gate_host=config.gate_host or config.listen.rpartition(":")[0].strip("[]"),
         )
         return backends.build(settings.kind, options)

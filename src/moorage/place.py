@@ -54,7 +54,8 @@ class Place:
 
     def prepare(self) -> None:
         """Make the directories. Storage daemons pass through them under another uid, so they may be searched, not listed."""
-        for directory in (self.state, self.state / "volumes", self.state / "images", self.sockets.parent, self.sockets):
-            directory.mkdir(mode=0o711, parents=True, exist_ok=True)
-        for directory in (self.locks, self.keys):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        passages = (self.state, self.state / "volumes", self.state / "images", self.sockets.parent, self.sockets)
+        for directory, mode in (*((d, 0o711) for d in passages), (self.locks, 0o700), (self.keys, 0o700)):
+            if not directory.exists():  # what somebody else made stays as it is
+                directory.mkdir(parents=True, exist_ok=True)
+                directory.chmod(mode)  # whatever the umask
