@@ -226,6 +226,24 @@ def test_one_at_a_time_for_each_resource_across_processes(database: Database, st
     assert most == [1]
 
 
+def test_the_next_on_a_resource_begins_when_the_one_before_has_ended(
+    database: Database, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moorage.operations.runner.POLL_S", 3600.0)  # nothing is found by looking again
+    start(Flow("f", (Step("a", nothing), Step("b", nothing))), threads=2)
+    ids = [begin(database, "f") for _ in range(10)]
+    assert [over(database, id)["state"] for id in ids] == [State.DONE] * 10
+
+
+def test_more_than_there_are_threads_for_are_all_carried_out(
+    database: Database, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moorage.operations.runner.POLL_S", 3600.0)
+    ids = [begin(database, "f", f"r{n}") for n in range(30)]
+    start(Flow("f", (Step("a", nothing), Step("b", nothing))), threads=3)
+    assert [over(database, id)["state"] for id in ids] == [State.DONE] * 30
+
+
 def test_claims_take_the_oldest_of_each_resource_however_long_the_queue(database: Database) -> None:
     ids = [begin(database, "f", f"r{n // 100}") for n in range(300)]
     with database.write() as tx:

@@ -78,7 +78,7 @@ class _Gate:
         while not self._taken():
             suspect.look()
             time.sleep(pause)
-            pause = min(pause * 1.5, 0.005)
+            pause = min(pause * 1.5, 0.002)
 
     def _taken(self) -> bool:
         try:

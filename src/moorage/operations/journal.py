@@ -96,11 +96,11 @@ def begin(
     # fmt: off
     values = {
         "id": id, "kind": kind, "queue": queue, "state": State.RUNNING if owner else State.QUEUED, "back": False,
-        "input": dict(input or {}), "results": {}, "step": 0, "resource_kind": resource_kind, "resource_id": resource_id,
-        "project_id": project_id, "user_id": caller.user_id, "request_id": caller.request_id, "owner": owner,
-        "epoch": 1 if owner else 0, "lease_until": tx.now + int(lease_s * SECOND) if owner else None,
-        "deadline": tx.now + int(deadline_s * SECOND), "not_before": 0, "attempts": 0, "cancel": False, "key": key,
-        "created_at": tx.now, "updated_at": tx.now,
+        "input": dict(input or {}), "results": {}, "step": 0,
+        "resource_kind": resource_kind, "resource_id": resource_id, "project_id": project_id,
+        "user_id": caller.user_id, "request_id": caller.request_id, "owner": owner, "epoch": 1 if owner else 0,
+        "lease_until": tx.now + int(lease_s * SECOND) if owner else None, "deadline": tx.now + int(deadline_s * SECOND),
+        "not_before": 0, "attempts": 0, "cancel": False, "key": key, "created_at": tx.now, "updated_at": tx.now,
     }
     # fmt: on
     try:

@@ -60,6 +60,7 @@ class Runner:
         self._after_silence: list[Callable[[Transaction, int], None]] = []
         self._signalled: set[str] = set()
         self._more = False
+        self._here = threading.local()
         self._guard, self._wake, self._stop = threading.Lock(), threading.Event(), threading.Event()
         self._loops = [
             threading.Thread(target=loop, name=f"operations-{loop.__name__.strip('_')}", daemon=True)
@@ -101,11 +102,14 @@ class Runner:
         while self._running and time.monotonic() < until:
             time.sleep(0.005)
         self._pool.stop()
-        with self.database.write() as tx:
-            still = list(self._running)
-            claims.release(tx, [self.me.id], apart_from=still)
-            if not still:
-                process.leave(tx, self.me.id)
+        try:
+            with self.database.write() as tx:
+                still = list(self._running)
+                claims.release(tx, [self.me.id], apart_from=still)
+                if not still:
+                    process.leave(tx, self.me.id)
+        except Exception:
+            log.exception("the leases of this process could not be released; they lapse by themselves")
 
     def serve(self, queue: str) -> None:
         """Claim from `queue` as well, from now on."""
@@ -132,6 +136,9 @@ class Runner:
             self._held.discard(id)
 
     def _begun(self, queue: str) -> None:
+        again = getattr(self._here, "again", None)
+        if again is not None:  # said by an operation of ours: its resource is free only once its run is over
+            again.add(queue)
         if queue == "" or queue in self._queues:
             with self._guard:
                 self._signalled.add(queue)
@@ -184,6 +191,8 @@ class Runner:
         return len(rows) == room
 
     def _with_work(self) -> list[str]:
+        if not self._queues:
+            return []
         with self.database.read() as tx:
             return claims.anything(tx, self._queues)
 
@@ -199,6 +208,8 @@ class Runner:
         return self.flows[kind] if kind in self.flows else Flow(kind, ())
 
     def _run(self, carried: Carried, attempts: int, unknown: Problem | None) -> None:
+        again: set[str] = set()
+        self._here.again = again
         try:
             if unknown is not None:
                 raise unknown
@@ -207,10 +218,13 @@ class Runner:
             log.error("operation %s goes back to its queue", carried.id, exc_info=problem)
             self._give_back(carried, problem, attempts)
         finally:
+            self._here.again = None
             with self._guard:
                 self._running.pop(carried.id, None)
-                again, self._more = self._more, False
-            if again:
+                more, self._more = self._more, False
+            for queue in again:
+                self._begun(queue)
+            if more:
                 self._wake.set()
 
     def _give_back(self, carried: Carried, problem: BaseException, attempts: int) -> None:
