@@ -44,7 +44,7 @@ def _values(tx: Transaction, asked: Mapping[str, Any]) -> dict[str, Any]:
     """The columns that were asked for; the service and the region that they name are there."""
     values = {name: asked[name] for name in _FIELDS if name in asked}
     if "region_id" in asked or "region" in asked:
-        values["region_id"] = asked.get("region_id") or asked.get("region")
+        values["region_id"] = asked.get("region_id") or asked.get("region") or None
     if "service_id" in values and rows.find(tx, services, values["service_id"]) is None:
         raise Unfit(reason=f"There is no service {values['service_id']}.")
     if values.get("region_id") and rows.find(tx, regions, values["region_id"]) is None:

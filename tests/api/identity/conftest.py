@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 
 from moorage.api.identity.service import IdentityService
 from moorage.api.shell import Shell
 from moorage.database import Database
 from moorage.flows.rooms import Rooms
-from moorage.identity import bootstrap
+from moorage.identity import bootstrap, passwords
 from moorage.identity.settings import IdentitySettings
 from moorage.identity.tokens import Tokens
 
@@ -125,17 +126,11 @@ class Cloud:
 
     def made(self, noun: str, **fields: Any) -> Any:
         """What an administrator made: a project, a user, ..."""
-        reply = self.call("POST", f"/{noun}s", {noun: fields}, token=self.admin)
-        assert reply.status == 201, reply.body
-        return reply.json[noun]
+        return self.ask("POST", f"/{noun}s", 201, {noun: fields})[noun]
 
-    def grant(self, target: str, user: str, role: str, group: bool = False) -> None:
-        """A user's (or a group's) role on a target: "projects/ID", "domains/ID", "system"."""
-        self.ask(
-            "PUT",
-            f"/{target}/{'group' if group else 'user'}s/{user_or_id(self, user, group)}/roles/{self.id('role', role)}",
-            204,
-        )
+    def grant(self, target: str, user: str, role: str) -> None:
+        """A user has a role on a target: "projects/ID", "domains/ID", "system"."""
+        self.ask("PUT", f"/{target}/users/{self.id('user', user)}/roles/{self.id('role', role)}", 204)
 
     def ask(self, method: str, path: str, status: int, body: Any = None) -> Any:
         """What an administrator is answered, which must have this status."""
@@ -149,15 +144,17 @@ class Cloud:
 
     def id(self, noun: str, name: str) -> str:
         """The id of what has this name."""
-        return str(self.call("GET", f"/{noun}s?name={name}", token=self.admin).json[f"{noun}s"][0]["id"])
+        return str(self.ask("GET", f"/{noun}s?name={name}", 200)[f"{noun}s"][0]["id"])
 
     def close(self) -> None:
         self.sql.shutdown()
         self.files.shutdown()
 
 
-def user_or_id(cloud: Cloud, name: str, group: bool) -> str:
-    return name if len(name) == 32 else cloud.id("group" if group else "user", name)
+@pytest.fixture(autouse=True)
+def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Digests that cost little: these tests make a thousand. What real ones cost is tested elsewhere."""
+    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
 
 
 @pytest.fixture

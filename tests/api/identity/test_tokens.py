@@ -152,6 +152,11 @@ def test_401_says_the_same_whatever_is_wrong(cloud: Cloud, case: dict[str, Any])
     assert reply.headers["www-authenticate"] == f'Keystone uri="{BASE}/identity/v3"'
 
 
+def by_password(user: Any, scope: Any = None) -> Any:
+    auth = {"identity": {"methods": ["password"], "password": {"user": user}}}
+    return {"auth": auth if scope is None else {**auth, "scope": scope}}
+
+
 USER = {"name": "demo", "domain": {"id": "default"}, "password": "x"}
 MALFORMED: dict[str, Any] = {
     "nothing": None,
@@ -162,14 +167,14 @@ MALFORMED: dict[str, Any] = {
     "no methods": {"auth": {"identity": {}}},
     "methods of another type": {"auth": {"identity": {"methods": "password"}}},
     "no user": {"auth": {"identity": {"methods": ["password"], "password": {}}}},
-    "no password": {"auth": {"identity": {"methods": ["password"], "password": {"user": {"id": "x"}}}}},
-    "no domain": {"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "x", "password": "y"}}}}},
-    "null in the name": {"auth": {"identity": {"methods": ["password"], "password": {"user": {**USER, "name": "\0"}}}}},
-    "endless password": {"auth": {"identity": {"methods": ["password"], "password": {"user": {**USER, "password": "x" * 5000}}}}},
-    "two scopes": {"auth": {"identity": {"methods": ["password"], "password": {"user": USER}}, "scope": {"domain": {"id": "default"}, "system": {"all": True}}}},
-    "a strange scope": {"auth": {"identity": {"methods": ["password"], "password": {"user": USER}}, "scope": "everything"}},
-    "a name without its domain": {"auth": {"identity": {"methods": ["password"], "password": {"user": USER}}, "scope": {"project": {"name": "demo"}}}},
-}  # fmt: skip
+    "no password": by_password({"id": "x"}),
+    "no domain": by_password({"name": "x", "password": "y"}),
+    "null in the name": by_password({**USER, "name": "\0"}),
+    "endless password": by_password({**USER, "password": "x" * 5000}),
+    "two scopes": by_password(USER, {"domain": {"id": "default"}, "system": {"all": True}}),
+    "a strange scope": by_password(USER, "everything"),
+    "a name without its domain": by_password(USER, {"project": {"name": "demo"}}),
+}
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED.keys())

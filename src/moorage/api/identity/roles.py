@@ -61,7 +61,7 @@ def inferences(request: Request) -> Answer:
         {"prior_role": _brief(request, named[prior]), "implies": [_brief(request, named[id]) for id in sorted(implied)]}
         for prior, implied in graph.items()
     ]
-    return Answer(200, {"role_inferences": found, "links": _links(request)})
+    return Answer(200, {"role_inferences": found})
 
 
 def implied(request: Request) -> Answer:
@@ -71,7 +71,7 @@ def implied(request: Request) -> Answer:
         prior = rows.get(tx, roles, request.params["prior_id"])
         found = role.named(tx, role.graph(tx).get(prior["id"], set()))
     inference = {"prior_role": _brief(request, prior), "implies": [_brief(request, row) for row in found]}
-    return Answer(200, {"role_inference": inference, "links": _links(request)})
+    return Answer(200, {"role_inference": inference, "links": {"self": shown.address(request)}})
 
 
 def imply(request: Request) -> Answer:
@@ -104,12 +104,8 @@ def _inference(request: Request, status: int) -> Answer:
         if not role.implies(tx, prior_id, implied_id):
             raise Missing(kind="role inference rule", id=f"{prior_id[:64]} implies {implied_id[:64]}")
     inference = {"prior_role": _brief(request, prior), "implies": _brief(request, found)}
-    return Answer(status, {"role_inference": inference, "links": _links(request)})
+    return Answer(status, {"role_inference": inference, "links": {"self": shown.address(request)}})
 
 
 def _brief(request: Request, row: Row) -> dict[str, Any]:
     return {"id": row["id"], "links": shown.links(request, "roles", row["id"]), "name": row["name"]}
-
-
-def _links(request: Request) -> dict[str, Any]:
-    return {"next": None, "self": shown.address(request), "previous": None}
