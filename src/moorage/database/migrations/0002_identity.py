@@ -17,6 +17,7 @@ def upgrade() -> None:
     )
     op.execute("INSERT INTO identity_versions (id, version) VALUES ('identity', 0)")
     _people()
+    _groups()
     _rights()
     _catalog()
     op.create_table(
@@ -76,6 +77,9 @@ def _people() -> None:
         sa.ForeignKeyConstraint(["domain_id"], ["identity_domains.id"], name="fk_identity_users_domain_id"),
         sa.UniqueConstraint("domain_id", "name", name="uq_identity_users_domain_id_name"),
     )
+
+
+def _groups() -> None:
     op.create_table(
         "identity_groups",
         sa.Column("id", sa.String(64), nullable=False),
