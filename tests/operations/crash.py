@@ -71,9 +71,10 @@ class Point:
     line: int = 0
     back: bool = False
     deadly: int = signal.SIGKILL
+    fail: str = ""  #: the step that fails when it is done, where it goes back; the last one where none is named
 
     def __str__(self) -> str:
-        way = "undo" if self.back else "do"
+        way = f"{self.fail}-fails-undo" if self.fail else "undo" if self.back else "do"
         return f"{way}-{self.step}-{self.place}{self.line or ''}"
 
 
@@ -166,7 +167,7 @@ def _child(factory: str, url: str, state: Path, id: str, point: Point | None) ->
     assert row is not None
     if point is not None:
         last = scene.flows[row["kind"]].steps[-1].name
-        scene.flows = dying(scene.flows, row["kind"], point, fail=last if point.back else None)
+        scene.flows = dying(scene.flows, row["kind"], point, fail=(point.fail or last) if point.back else None)
         if point.place == "ended":
             scene.database.listen(journal.ENDED, lambda ended: _die(point))
     recover(scene, id)

@@ -16,6 +16,11 @@ from tests.operations.crash import Point
 
 POINTS = crash.points(toys.MAKE, lines=(1, 3))
 SAMPLE = [Point("write", "line", 3), Point("record", "done"), Point("", "settle"), Point("write", "line", 1, back=True)]
+POINTS += [
+    Point(step, place, back=True, fail=fail)
+    for step, fail in (("reserve", "reserve"), ("write", "write"), ("reserve", "write"))
+    for place in ("before", "done")
+]
 SCENE = "tests.operations.toys:scene"
 
 
