@@ -1,0 +1,90 @@
+"""Every flow of volumes, on real files: killed anywhere it converges, failing anywhere it unwinds, twice is once."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from moorage.flows.registry import FLOWS
+from moorage.operations.records import State
+from tests.flows import volume_scenes
+from tests.operations import crash
+from tests.operations.crash import Point
+
+SCENES = {
+    "create-volume": volume_scenes.create,
+    "delete-volume": volume_scenes.delete,
+    "extend-volume": volume_scenes.extend,
+    "freeze-volume": volume_scenes.freeze,
+    "volume-from-volume": volume_scenes.copy,
+    "volume-from-image": volume_scenes.from_image,
+    "publish-attachment": volume_scenes.publish,
+    "withdraw-attachment": volume_scenes.withdraw,
+}
+LINES = (3, 9, 20, 40, 80)
+PLACES = [(kind, point) for kind in SCENES for point in crash.points(FLOWS[kind], LINES)]
+SAMPLE = [(kind, Point(FLOWS[kind].steps[-1].name, "line", 20)) for kind in SCENES]
+CHAOS = pytest.mark.skipif("MOORAGE_CHAOS" not in os.environ, reason="every crash point on PostgreSQL: make chaos")
+
+
+def _factory(kind: str) -> str:
+    return f"{volume_scenes.__name__}:{SCENES[kind].__name__}"
+
+
+@pytest.mark.parametrize(("kind", "point"), PLACES, ids=lambda value: str(value))
+def test_killed_anywhere_it_converges(state_dir: Path, kind: str, point: Point) -> None:
+    if point.back and all(step.forward_only for step in FLOWS[kind].steps):
+        pytest.skip("it is never turned back")
+    row = crash.converges(_factory(kind), f"sqlite:///{state_dir}/moorage.db", state_dir, point)
+    assert row["state"] == State.DONE or point.back
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(("kind", "point"), SAMPLE, ids=lambda value: str(value))
+def test_killed_inside_its_last_step_it_converges_on_postgresql(
+    database_url: str, state_dir: Path, kind: str, point: Point
+) -> None:
+    crash.converges(_factory(kind), database_url, state_dir, point)
+
+
+@CHAOS
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(("kind", "point"), PLACES, ids=lambda value: str(value))
+def test_killed_anywhere_it_converges_on_postgresql(
+    database_url: str, state_dir: Path, kind: str, point: Point
+) -> None:
+    crash.converges(_factory(kind), database_url, state_dir, point)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("kind", "step"), [(kind, step.name) for kind in SCENES for step in FLOWS[kind].steps if not step.forward_only]
+)
+def test_a_step_that_fails_unwinds(state_dir: Path, kind: str, step: str, before: bool) -> None:
+    scene = crash.build(_factory(kind), f"sqlite:///{state_dir}/moorage.db", state_dir)
+    id = scene.begin()
+    scene.flows = crash.failing(scene.flows, kind, step, before=before)
+    row = crash.recover(scene, id)
+    assert (row["state"], row["error_code"]) == (State.UNDONE, "test.broken")
+    scene.check(row)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["done", "undone"])
+@pytest.mark.parametrize("kind", sorted(SCENES))
+def test_everything_done_twice_is_done_once(state_dir: Path, kind: str, fails: bool) -> None:
+    last = FLOWS[kind].steps[-1]
+    if fails and last.forward_only:
+        pytest.skip("it is never turned back")
+    scene = crash.build(_factory(kind), f"sqlite:///{state_dir}/moorage.db", state_dir)
+    id = scene.begin()
+    scene.flows = crash.twice(scene.flows, kind)
+    if fails:
+        scene.flows = crash.failing(scene.flows, kind, last.name)
+    row = crash.recover(scene, id)
+    assert row["state"] == (State.UNDONE if fails else State.DONE)
+    scene.check(row)
+
+
+def test_every_flow_of_volumes_has_its_scene() -> None:
+    known = {kind for kind in FLOWS.kinds if "volume" in kind or "attachment" in kind}
+    assert known - set(SCENES) == set()

@@ -1,0 +1,334 @@
+"""
+Volumes on real files with real daemons, for the crash tools: each scene begins one operation and knows what must be true
+of the world when it is over, done or undone.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy import select
+
+from moorage.core.caller import Caller
+from moorage.database import Database, Transaction
+from moorage.database.migrate import upgrade
+from moorage.drivers.backends.files import FilesBackend
+from moorage.drivers.backends.files.rights import Rights
+from moorage.drivers.stores.files import FilesStore
+from moorage.flows import volume_from_image, volume_from_volume
+from moorage.flows.registry import FLOWS
+from moorage.flows.rooms import Rooms
+from moorage.images.records import images, locations
+from moorage.operations import journal
+from moorage.operations.records import State
+from moorage.volumes import attachment, layers, quota, reservation, volume, volume_type
+from moorage.volumes.backend import Door
+from moorage.volumes.bootstrap import bootstrap
+from moorage.volumes.records import attachments, layers as layer_rows, volumes
+from moorage.volumes.settings import VolumeSettings
+from moorage.volumes.status import derive
+from moorage.volumes.volume import New, Rules
+from tests.operations.crash import Scene, recover
+
+HOST, PROJECT = "here", "d" * 32
+CALLER = Caller("u-demo", PROJECT, roles=frozenset({"member", "reader"}))
+RULES = Rules(VolumeSettings().quota_defaults())
+QUEUES = (f"host:{HOST}", "any")
+IMAGE_BYTES = 3 << 20
+
+Rows = Mapping[str, Any]
+
+
+@dataclasses.dataclass
+class World:
+    """A database, a backend and a store, as one process sees them."""
+
+    database: Database
+    backend: FilesBackend
+    rooms: Rooms
+    volume: str = ""  #: the volume that the operation is about
+    other: str = ""
+    claim: str = ""
+
+    @classmethod
+    def of(cls, url: str, state: Path) -> "World":
+        """The world of this process; the same directories in each."""
+        database = Database(url)
+        upgrade(database)
+        with database.write() as tx:
+            bootstrap(tx)
+        root = state / "state"
+        for directory in (root, root / "images"):
+            directory.mkdir(mode=0o711, exist_ok=True)
+        rights = Rights.of()
+        store = FilesStore("files", root, (rights.daemon_uid, rights.daemon_gid) if rights.separate else None)
+        backend = FilesBackend(root, state / "run", rights)
+        rooms = Rooms(
+            database=database,
+            state=root,
+            run=state / "run",
+            host=HOST,
+            backends={"files": backend},
+            stores={"files": store},
+            settings=SimpleNamespace(volumes=VolumeSettings()),
+        )
+        return cls(database, backend, rooms)
+
+    def new(self, tx: Transaction, **more: Any) -> New:
+        """A volume of 1 GiB."""
+        kind = volume_type.default(tx, PROJECT, "files")
+        return New(
+            **{"size_gib": 1, "type": kind, "backend": "files", "host": HOST, "availability_zone": "nova", **more}
+        )
+
+    def run(self, begin: Callable[[Transaction], Any]) -> Any:
+        """What a verb returns, all operations that it has begun being over."""
+        with self.database.write() as tx:
+            result = begin(tx)
+        with self.database.read() as tx:
+            found = tx.all(select(journal.operations.c.id).order_by(journal.operations.c.created_at))
+        for row in found:
+            recover(self.scene(lambda: ""), row["id"])
+        return result
+
+    def made(self) -> str:
+        """A blank volume that is there."""
+        return str(self.run(lambda tx: volume.create(tx, CALLER, self.new(tx), RULES))["id"])
+
+    def scene(self, begin: Callable[[], str], check: Callable[[Rows], None] = lambda row: None) -> Scene:
+        return Scene(database=self.database, flows=FLOWS, rooms=self.rooms, begin=begin, check=check, queues=QUEUES)
+
+    def locked(self, tx: Transaction) -> Rows:
+        return volume.locked(tx, CALLER, self.volume, with_quota=True)
+
+    def operation(self, kind: str) -> str:
+        """The id of the operation of that kind."""
+        with self.database.read() as tx:
+            return str(tx.value(select(journal.operations.c.id).where(journal.operations.c.kind == kind)))
+
+    def row(self, id: str) -> Rows | None:
+        with self.database.read() as tx:
+            return tx.one(select(volumes).where(volumes.c.id == id))
+
+    def holds(self) -> None:
+        """What is true whatever has happened: rows, files, exports and counts agree."""
+        with self.database.read() as tx:
+            known = {row["id"] for row in tx.all(select(layer_rows)) if row["image_id"] is None}
+            assert self.backend.layers() == known
+            open_doors = {
+                (a["volume_id"], a["id"]) for a in tx.all(select(attachments)) if a["connection"] and a["export"]
+            }
+            assert {(v, a) for v, served in self.backend.survey().items() for a in served.exports} == open_doors
+            assert quota.usage(tx, PROJECT) == quota.recount(tx, PROJECT)
+            for row in tx.all(select(volumes)):
+                operations = [o["kind"] for o in journal.open_on(tx, "volume", [row["id"]])]
+                held = [a["state"] for a in attachment.held(tx, row["id"])]
+                known_of = {
+                    "bytes_there": row["head"] is not None,
+                    "failed": row["failed"],
+                    "override": row["override"],
+                }
+                assert row["status"] == derive(operations=operations, held=held, **known_of)
+                if row["head"] is not None:
+                    layers.chain(tx, row["head"])
+
+    def clear(self) -> None:
+        """Leave no daemon."""
+        for served in self.backend.survey():
+            self.backend.clear(served)
+
+
+def _scene(url: str, state: Path, begin: Callable[[World], str], check: Callable[[World, bool], None]) -> Scene:
+    world = World.of(url, state)
+
+    def checked(row: Rows) -> None:
+        world.volume = row["resource_id"]
+        try:
+            world.holds()
+            check(world, row["state"] == State.DONE)
+        finally:
+            world.clear()
+
+    return world.scene(lambda: begin(world), checked)
+
+
+def create(url: str, state: Path) -> Scene:
+    """A blank volume is made."""
+
+    def begin(world: World) -> str:
+        with world.database.write() as tx:
+            volume.create(tx, CALLER, world.new(tx), RULES)
+        return world.operation("create-volume")
+
+    return _scene(url, state, begin, _made("blank"))
+
+
+def _made(path: str) -> Callable[[World, bool], None]:
+    def check(world: World, done: bool) -> None:
+        row = world.row(world.volume)
+        assert row is not None and row["status"] == ("available" if done else "error")
+        assert (row["made"] or {}).get("path") == (path if done else None)
+
+    return check
+
+
+def delete(url: str, state: Path) -> Scene:
+    """A copy is deleted, and then nobody needs what it shared."""
+
+    def begin(world: World) -> str:
+        world.other = world.made()
+        world.volume = world.run(lambda tx: _copy(world, tx))["id"]
+        world.volume, world.other = world.other, world.volume
+        world.run(lambda tx: volume.delete(tx, CALLER, world.locked(tx)))
+        world.volume, world.other = world.other, world.volume
+        with world.database.write() as tx:
+            return str(volume.delete(tx, CALLER, world.locked(tx)))
+
+    def check(world: World, done: bool) -> None:
+        assert done and world.row(world.volume) is None
+        assert world.backend.layers() == frozenset()
+
+    return _scene(url, state, begin, check)
+
+
+def _copy(world: World, tx: Transaction) -> Rows:
+    quota.lock(tx, PROJECT)
+    source = volume.locked(tx, CALLER, world.other)
+    return volume_from_volume.begin(tx, CALLER, source, world.new(tx, source_volid=source["id"], size_gib=2), RULES)
+
+
+def copy(url: str, state: Path) -> Scene:
+    """A volume is made of another."""
+
+    def begin(world: World) -> str:
+        world.other = world.made()
+        with world.database.write() as tx:
+            _copy(world, tx)
+        return world.operation("volume-from-volume")
+
+    return _scene(url, state, begin, _made("overlay-on-volume"))
+
+
+def freeze(url: str, state: Path) -> Scene:
+    """A volume is frozen for another one that is made of it."""
+
+    def begin(world: World) -> str:
+        world.other = world.made()
+        with world.database.write() as tx:
+            _copy(world, tx)
+        return world.operation("freeze-volume")
+
+    def check(world: World, done: bool) -> None:
+        row = world.row(world.volume)
+        assert row is not None and row["status"] == "available"
+
+    return _scene(url, state, begin, check)
+
+
+def extend(url: str, state: Path) -> Scene:
+    """A volume is extended from 1 to 3 GiB."""
+
+    def begin(world: World) -> str:
+        world.volume = world.made()
+        with world.database.write() as tx:
+            return volume.extend(tx, CALLER, world.locked(tx), 3, RULES.defaults)
+
+    def check(world: World, done: bool) -> None:
+        row = world.row(world.volume)
+        assert row is not None and row["status"] == "available"
+        assert row["size_gib"] in ((3,) if done else (1, 3))  # what failed after it was durable has happened
+
+    return _scene(url, state, begin, check)
+
+
+def publish(url: str, state: Path) -> Scene:
+    """A reserved volume is opened to its holder."""
+
+    def begin(world: World) -> str:
+        world.volume = world.made()
+        with world.database.write() as tx:
+            claim, _ = reservation.reserve(tx, CALLER, world.locked(tx), None, "ro")
+        with world.database.write() as tx:
+            row, found = reservation.locked(tx, CALLER, claim["id"])
+            return str(reservation.publish(tx, CALLER, row, found, {"nbd": True, "host": HOST}, Door.SOCKET))
+
+    def check(world: World, done: bool) -> None:
+        row = world.row(world.volume)
+        assert row is not None and row["status"] == ("attaching" if done else "reserved")
+        assert bool(world.backend.survey()) is done
+
+    return _scene(url, state, begin, check)
+
+
+def withdraw(url: str, state: Path) -> Scene:
+    """One of two holders goes."""
+
+    def begin(world: World) -> str:
+        world.volume = world.run(lambda tx: volume.create(tx, CALLER, _shared(world, tx), RULES))["id"]
+        for _ in range(2):
+            claim = world.run(lambda tx: _open(world, tx))
+        with world.database.write() as tx:
+            row, found = reservation.locked(tx, CALLER, claim["id"])
+            return str(reservation.withdraw(tx, CALLER, row, [found]))
+
+    def check(world: World, done: bool) -> None:
+        row = world.row(world.volume)
+        assert done and row is not None and row["status"] == "attaching"
+        assert [len(served.exports) for served in world.backend.survey().values()] == [1]
+
+    return _scene(url, state, begin, check)
+
+
+def _shared(world: World, tx: Transaction) -> New:
+    return world.new(tx, type=volume_type.named(tx, CALLER, "multiattach"))
+
+
+def _open(world: World, tx: Transaction) -> Rows:
+    row = volume.locked(tx, CALLER, world.volume)
+    return reservation.reserve(tx, CALLER, row, None, "rw", {"nbd": True, "host": HOST}, Door.SOCKET)[0]
+
+
+def from_image(url: str, state: Path) -> Scene:
+    """A volume is made of an image."""
+
+    def begin(world: World) -> str:
+        with world.database.write() as tx:
+            _image(world, tx)
+            quota.lock(tx, PROJECT)
+            source = volume_from_image.Source(IMAGE, ["files"])
+            volume_from_image.begin(tx, CALLER, source, lambda image: world.new(tx), RULES)
+        return world.operation("volume-from-image")
+
+    return _scene(url, state, begin, _made("overlay"))
+
+
+IMAGE = "11111111-1111-4111-8111-111111111111"
+
+
+def _image(world: World, tx: Transaction) -> None:
+    name = f"images/{IMAGE}/one-1"
+    writer = world.rooms.stores["files"].create(name, IMAGE_BYTES)
+    writer.write(b"imag" * (IMAGE_BYTES // 4))
+    writer.commit()
+    facts = {
+        "disk_format": "raw",
+        "container_format": "bare",
+        "read_as": "raw",
+        "size": IMAGE_BYTES,
+        "checksum": "c" * 32,
+    }
+    same = {
+        "virtual_size": IMAGE_BYTES,
+        "min_disk_gib": 0,
+        "min_ram_mib": 0,
+        "version": 1,
+        "created_at": 1,
+        "updated_at": 1,
+    }
+    tx.run(
+        images.insert().values(id=IMAGE, name="i", state="active", visibility="private", owner=PROJECT, **facts, **same)
+    )
+    at = {"id": "l", "image_id": IMAGE, "store": "files", "object": name, "state": "held", "created_at": 1}
+    tx.run(locations.insert().values(**at))
