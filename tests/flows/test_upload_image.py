@@ -1,0 +1,70 @@
+"""Uploads whose process is killed: whatever the line, the image has all of its bytes or none."""
+
+import multiprocessing
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moorage.database import Database
+from moorage.operations.process import Process
+from moorage.operations.runner import Runner
+from tests.flows.image_world import (
+    FLOWS,
+    assert_active_or_untouched,
+    lines_of_an_upload,
+    new_image,
+    rooms_on,
+    upload,
+    upload_and_die,
+    world,
+)
+from tests.operations.crash import PATIENCE_S
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["tests.flows.image_world"])
+
+
+@pytest.fixture
+def recovering(database: Database, state_dir: Path) -> Any:
+    """A runner of the release that comes after the crash, started when it is wanted."""
+    rooms = rooms_on(database, state_dir)
+    runner = Runner(database, FLOWS, rooms, Process.this("up"), {"any"})
+    yield runner
+    runner.stop()
+
+
+def die(url: str, state: Path, id: str, line: int) -> None:
+    process = _context.Process(target=upload_and_die, args=(url, state, id, line), daemon=True)
+    process.start()
+    process.join(PATIENCE_S)
+    assert process.exitcode in (0, -signal.SIGKILL)  # 0: this run had fewer lines than the one that was counted
+
+
+def wait_for(database: Database, state: Path, id: str) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while world(database, state, id).open:
+        assert time.monotonic() < until, "an operation got stuck"
+        time.sleep(0.02)
+
+
+def test_killed_anywhere_it_leaves_all_or_nothing(database: Database, state_dir: Path, recovering: Any) -> None:
+    url = database.engine.url.render_as_string(hide_password=False)
+    total = lines_of_an_upload(database, state_dir)
+    places = sorted({*range(1, total, max(1, total // 6)), *range(total - 40, total + 1, 10)})
+    ids = [new_image(database) for _ in places]
+    for id, line in zip(ids, places, strict=True):
+        die(url, state_dir, id, line)
+    recovering.start()
+    found = set()
+    for id in ids:
+        wait_for(database, state_dir, id)
+        found.add(assert_active_or_untouched(database, state_dir, id))
+    assert found == {"queued", "active"}
+    again = next(id for id in ids if world(database, state_dir, id).row["state"] == "queued")
+    rooms = rooms_on(database, state_dir)
+    rooms.runner = recovering
+    upload(rooms, again)
+    assert assert_active_or_untouched(database, state_dir, again) == "active"
