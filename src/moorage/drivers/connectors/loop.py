@@ -91,7 +91,7 @@ class LoopDevices(Devices):
                 return self._loop(path, read_only)
             except BaseException as problem:
                 self._remove(path)
-                if isinstance(problem, Slow | _Failed):
+                if isinstance(problem, Slow | _Failed | OSError):
                     raise DeviceFailed(attachment=attachment, why=_without(uri, str(problem))) from None
                 raise
 
@@ -193,7 +193,7 @@ class LoopDevices(Devices):
             self._end_servers(path, 0)
         self._end_servers(path, END_PATIENCE_S if self._unmount(path) else 0)
         self._unmount(path)  # a server that was just starting may have come to mount it before it was ended
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             path.unlink()
 
     def _unmount(self, path: Path) -> bool:

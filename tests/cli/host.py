@@ -1,0 +1,77 @@
+"""A real Moorage on this host and the real command line, with nothing left of either afterwards."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from moorage.place import Place
+from tests.drivers.loops import left
+from tests.server import Process, down
+
+
+class Host:
+    """One state directory, its server, and whoever types commands."""
+
+    def __init__(self, state: Path) -> None:
+        self.state, self.place = state, Place(state)
+        self.server = Process(state).ready()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = {"OS_CLIENT_CONFIG_FILE": str(self.state / "clouds.yaml"), "OS_CLOUD": "moorage"}
+        return {**os.environ, **own, "MOORAGE_STATE": str(self.state)}
+
+    def start(self, *words: str, **environment: str) -> "subprocess.Popen[str]":
+        """A `moorage` command, running."""
+        command, pipe = [sys.executable, "-m", "moorage", *words], subprocess.PIPE
+        environment = {**self.environment, **environment}
+        return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+    def run(self, *words: str, status: int = 0, **environment: str) -> str:
+        """What a `moorage` command says; its exit status is checked."""
+        process = self.start(*words, **environment)
+        said, complained = process.communicate(timeout=120)
+        assert process.returncode == status, f"{words}: {process.returncode}\n{said}{complained}"
+        return (said + complained).strip()
+
+    def shared(self, name: str) -> str:
+        """A new volume that several may use."""
+        admin = Process.__new__(Process)
+        admin.__dict__.update(self.server.__dict__, _token=_admin(self.server))
+        body = {"volume_type": {"name": name, "extra_specs": {"multiattach": "<is> True"}}}
+        type_id = admin.call("POST", "/volume/v3/types", body).json["volume_type"]["id"]
+        asked = {"volume": {"size": 1, "name": name, "volume_type": type_id}}
+        id = str(self.server.call("POST", "/volume/v3/volumes", asked).json["volume"]["id"])
+        self.server.until(f"/volume/v3/volumes/{id}", "available")
+        return id
+
+    def attachments(self, volume: str) -> list[dict[str, Any]]:
+        """What Block Storage lists of a volume."""
+        path = f"/volume/v3/attachments/detail?volume_id={volume}"
+        return list(self.server.call("GET", path).json["attachments"])
+
+    def left(self) -> list[str]:
+        return left(self.place.sockets)
+
+    def close(self) -> None:
+        if self.server.popen.poll() is None:
+            self.server.end()
+        down(self.state)
+        assert self.left() == []
+        shutil.rmtree(self.place.sockets, ignore_errors=True)
+        for log in self.state.parent.glob(f"{self.state.name}-*.log"):
+            log.unlink()
+
+
+def _admin(server: Process) -> str:
+    import yaml
+
+    auth = yaml.safe_load((server.state / "clouds.yaml").read_text())["clouds"]["moorage-admin"]["auth"]
+    user = {"name": auth["username"], "password": auth["password"], "domain": {"name": "Default"}}
+    scope = {"project": {"name": auth["project_name"], "domain": {"name": "Default"}}}
+    asked = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
+    reply = server.call("POST", "/identity/v3/auth/tokens", asked, token="none")
+    return str(reply.headers["x-subject-token"])
