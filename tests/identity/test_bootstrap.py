@@ -104,6 +104,11 @@ def test_clouds_yaml_follows_the_address_and_keeps_what_a_user_wrote(
     clouds["clouds"]["other"] = {"auth": {"auth_url": "http://elsewhere"}}
     clouds["clouds"]["moorage"]["auth"]["password"] = "changed"
     path.write_text(yaml.safe_dump(clouds))
+    for broken in ("- a list", "clouds: [", "text", "clouds: 5", "clouds: {moorage: 5}"):
+        path.write_text(broken)
+        assert bootstrap.write_clouds(path, keys, "http://b:2", "Two")
+        assert path.read_text() == broken
+    path.write_text(yaml.safe_dump(clouds))
     before = path.stat()
     bootstrap.write_clouds(path, keys, "http://a:1", "RegionOne")
     assert path.stat().st_mtime_ns == before.st_mtime_ns

@@ -19,7 +19,7 @@ from moorage.identity import assignment, passwords, role, rows, versions
 from moorage.identity.claims import Scope
 from moorage.identity.errors import Missing, Taken, Unfit
 from moorage.identity.login import fast_digest
-from moorage.identity.records import application_credentials, roles
+from moorage.identity.records import application_credentials, roles, users
 from moorage.identity.standing import Standing
 
 
@@ -44,6 +44,7 @@ def create(tx: Transaction, found: Standing, by: Caller, asked: Mapping[str, Any
     versions.change(tx)
     must_be_unrestricted(found, "identity:create_application_credential")
     user_id, project_id = found.user["id"], by.project_id
+    rows.get(tx, users, user_id)
     if project_id is None:
         raise Unfit(reason="An application credential is for a project: log in to one first.")
     if asked.get("expires_at") is not None and asked["expires_at"] <= tx.now:

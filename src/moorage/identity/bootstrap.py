@@ -5,6 +5,7 @@ Passwords are written to files in the directory of keys before any row names a u
 loses nothing; `clouds.yaml` is made of those files.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ from moorage.identity.catalog import INTERFACES, PUBLIC_URL
 from moorage.identity.claims import Scope
 from moorage.identity.keys import write_secret
 from moorage.identity.records import domains, endpoints, implications, projects, regions, roles, services, users
+
+log = logging.getLogger(__name__)
 
 ROLES = ("admin", "manager", "member", "reader", "service")
 IMPLIED = (("admin", "manager"), ("manager", "member"), ("member", "reader"))
@@ -61,14 +64,18 @@ def write_clouds(path: Path, keys: Path, base_url: str, region: str) -> bool:
     known = {cloud: (name, password(keys, name)) for cloud, name in (("moorage", "demo"), ("moorage-admin", "admin"))}
     if not all(secret for _, secret in known.values()):
         return path.exists()
-    there: dict[str, Any] = (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
-    clouds = there.setdefault("clouds", {})
-    before = yaml.safe_dump(there)
-    for cloud, (name, secret) in known.items():
-        entry = clouds.setdefault(cloud, _cloud(name, secret or "", region))
-        entry.setdefault("auth", {})["auth_url"] = f"{base_url.rstrip('/')}/identity/v3"
-        entry["region_name"] = region
-    if yaml.safe_dump(there) != before or not path.exists():
+    try:
+        there = (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+        before = yaml.safe_dump(there)
+        clouds = there["clouds"] = dict(there.get("clouds") or {})
+        for cloud, (name, secret) in known.items():
+            entry = clouds[cloud] = dict(clouds.get(cloud) or _cloud(name, secret or "", region))
+            entry["auth"] = {**(entry.get("auth") or {}), "auth_url": f"{base_url.rstrip('/')}/identity/v3"}
+            entry["region_name"] = region
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError, AttributeError):
+        log.warning("%s cannot be read as clouds.yaml; it is left as it is", path)
+        return True
+    if yaml.safe_dump(there) != before:
         write_secret(path, yaml.safe_dump(there, sort_keys=False))
     return True
 

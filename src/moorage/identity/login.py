@@ -20,7 +20,8 @@ from moorage.identity.claims import UNSCOPED, Claims, Scope
 from moorage.identity.records import application_credentials, projects, users
 from moorage.identity.tokens import Issued, Tokens
 
-_FAST = "sha256:"  #: what is kept of a secret that we generated; guessing 256 random bits needs no slow hash to fail
+#: What is kept of a secret that we made begins with this: guessing 256 random bits fails without a slow digest.
+_FAST = "sha256:"
 
 
 @dataclass
@@ -100,7 +101,7 @@ def _application_credential(tx: Transaction, tokens: Tokens, asked: Mapping[str,
         found = mine[0] if mine else None
     attempt.credential = found
     attempt.users.append(rows.find(tx, users, found["user_id"]) if found is not None else None)
-    attempt.secrets.append((found["secret"] if found is not None else None, asked["secret"]))
+    attempt.secrets.append((found["secret"] if found is not None else _FAST, asked["secret"]))
 
 
 _METHODS = {"password": _password, "token": _token, "application_credential": _application_credential}

@@ -1,6 +1,6 @@
 """Projects: what owns volumes and images."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -11,7 +11,7 @@ from moorage.database import Transaction
 from moorage.database.transaction import Row
 from moorage.identity import assignment, rows, tree, versions
 from moorage.identity.claims import Scope
-from moorage.identity.errors import Immutable, InUse, Unfit
+from moorage.identity.errors import Immutable, InUse, Missing, Unfit
 from moorage.identity.records import application_credentials, domains, projects
 
 DEEPEST = 5  #: projects above one another
@@ -21,7 +21,7 @@ def create(tx: Transaction, by: Caller, asked: Mapping[str, Any]) -> Row:
     """The project is there, in its parent's domain."""
     versions.change(tx)
     parent = asked.get("parent_id")
-    domain_id = asked.get("domain_id") or "default"
+    domain_id = asked.get("domain_id") or by.domain_id or "default"
     if parent and rows.find(tx, domains, parent) is not None:
         domain_id, parent = parent, None
     if parent:
@@ -73,6 +73,16 @@ def update(tx: Transaction, by: Caller, id: str, asked: Mapping[str, Any]) -> Ro
     row = rows.change(tx, projects, id, rows.merged(row, asked, "project", ("name", "description", "enabled", "tags")))
     versions.note(tx, by, "updated", "project", id, id)
     return row
+
+
+def retag(tx: Transaction, by: Caller, id: str, more: Collection[str] = (), less: Collection[str] | None = ()) -> Row:
+    """The project has the tags `more` as well, and those of `less` no longer (None: no others)."""
+    versions.change(tx)
+    there = set() if less is None else set(rows.get(tx, projects, id)["tags"])
+    for tag in less or ():
+        if tag not in there:
+            raise Missing(kind="project tag", id=tag[:64])
+    return update(tx, by, id, {"tags": sorted(there - set(less or ()) | set(more))})
 
 
 def delete(tx: Transaction, by: Caller, id: str) -> None:

@@ -73,3 +73,35 @@ def test_logging_in_while_the_password_changes_gives_no_token_that_outlives_it(c
             if reply.status == 201:
                 old = reply.headers["x-subject-token"]
                 assert cloud.call("GET", "/auth/projects", token=old).status == 401
+
+
+def test_tags_that_are_added_at_once_are_all_there(cloud: Cloud) -> None:
+    id, token = cloud.made("project", name="p")["id"], cloud.admin
+    assert set(at_once(lambda n: cloud.call("PUT", f"/projects/{id}/tags/t{n}", token=token).status)) == {201}
+    assert cloud.ask("GET", f"/projects/{id}/tags", 200)["tags"] == [f"t{n}" for n in range(CLIENTS)]
+
+
+def test_what_is_given_to_a_user_while_he_is_deleted_goes_with_him(cloud: Cloud) -> None:
+    project, role, token = cloud.made("project", name="p")["id"], cloud.id("role", "member"), cloud.admin
+    group = cloud.made("group", name="g")["id"]
+    for n in range(4):
+        user = cloud.made("user", name=f"u{n}", password="x", default_project_id=project)["id"]
+        cloud.grant(f"projects/{project}", f"u{n}", "member")
+        his = cloud.token(f"u{n}", "x")
+        body = {"application_credential": {"name": "ac"}}
+        calls: list[tuple[str, str, Any, str]] = [
+            ("DELETE", f"/users/{user}", None, token),
+            ("POST", f"/users/{user}/application_credentials", body, his),
+            ("PUT", f"/groups/{group}/users/{user}", None, token),
+            ("PUT", f"/domains/default/users/{user}/roles/{role}", None, token),
+        ]
+
+        def work(client: int, calls: list[tuple[str, str, Any, str]] = calls) -> int:
+            method, path, content, by = calls[client]
+            return cloud.call(method, path, content, token=by).status
+
+        first, *others = at_once(work)
+        assert first == 204
+        assert set(others) <= {201, 204, 401, 404}
+        assert user not in str(cloud.ask("GET", "/role_assignments", 200))
+        assert cloud.ask("GET", f"/groups/{group}/users", 200)["users"] == []

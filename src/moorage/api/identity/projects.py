@@ -1,5 +1,7 @@
 """Projects on the wire, and their tags."""
 
+from collections.abc import Collection
+
 from moorage.api.identity import asking, policy, schemas, shown
 from moorage.api.request import Answer, Request
 from moorage.database import Transaction
@@ -76,13 +78,13 @@ def tags(request: Request) -> Answer:
 
 def set_tags(request: Request) -> Answer:
     """The project has these tags and no others."""
-    row = _retag(request, set(request.body["tags"]), set())
+    row = _retag(request, request.body["tags"], None)
     return Answer(200, {"tags": row["tags"], "links": {"self": shown.address(request)}})
 
 
 def clear_tags(request: Request) -> Answer:
     """The project has no tags."""
-    _retag(request, set(), set())
+    _retag(request, (), None)
     return Answer(204)
 
 
@@ -98,32 +100,24 @@ def has_tag(request: Request) -> Answer:
 
 def add_tag(request: Request) -> Answer:
     """The project has this tag as well."""
-    _retag(request, None, {request.params["tag"]})
+    schemas.TAGS.check({"tags": [request.params["tag"]]})
+    _retag(request, [request.params["tag"]], ())
     return Answer(201)
 
 
 def drop_tag(request: Request) -> Answer:
     """The project does not have this tag any more."""
-    tag = request.params["tag"]
-    with request.read() as tx:
-        policy.may_write(request.caller, "delete_project_tag")
-        if tag not in rows.get(tx, projects, request.params["id"])["tags"]:
-            raise Missing(kind="project tag", id=tag[:64])
-    _retag(request, None, set(), {tag})
+    _retag(request, (), [request.params["tag"]])
     return Answer(204)
 
 
-def _retag(
-    request: Request, tags: set[str] | None, more: set[str], less: frozenset[str] | set[str] = frozenset()
-) -> Row:
-    """The project after its tags were changed: to `tags` (None: those that it has) and `more`, without `less`."""
+def _retag(request: Request, more: Collection[str], less: Collection[str] | None) -> Row:
+    """The project after its tags were changed."""
     policy.may_write(request.caller, "update_project_tags")
-    id = request.params["id"]
     with request.write() as tx:
-        there = set(rows.get(tx, projects, id)["tags"]) if tags is None else tags
-        wanted = sorted((there | more) - less)
-        schemas.TAGS.check({"tags": wanted})
-        return project.update(tx, request.caller, id, {"tags": wanted})
+        row = project.retag(tx, request.caller, request.params["id"], more, less)
+        schemas.TAGS.check({"tags": row["tags"]})
+    return row
 
 
 def _tagged(request: Request, row: Row) -> bool:
