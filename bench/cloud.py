@@ -41,28 +41,50 @@ class Cloud:
     def login(self) -> None:
         """Get a token for the project, and the public endpoints."""
         auth = self._settings["auth"]
-        user = {"name": auth["username"], "password": auth["password"], "domain": {"name": auth.get("user_domain_name", "Default")}}
-        scope = {"project": {"name": auth["project_name"], "domain": {"name": auth.get("project_domain_name", "Default")}}}
+        user = {
+            "name": auth["username"],
+            "password": auth["password"],
+            "domain": {"name": auth.get("user_domain_name", "Default")},
+        }
+        scope = {
+            "project": {"name": auth["project_name"], "domain": {"name": auth.get("project_domain_name", "Default")}}
+        }
         asked = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
         url = auth["auth_url"].rstrip("/")
         url = url if url.endswith("/v3") else url + "/v3"
-        status, headers, body = self._send("POST", url + "/auth/tokens", {"content-type": "application/json"}, json.dumps(asked).encode())
+        status, headers, body = self._send(
+            "POST", url + "/auth/tokens", {"content-type": "application/json"}, json.dumps(asked).encode()
+        )
         if status != 201:
             raise Failed(f"{self.name}: no token: {status} {body[:200]!r}")
         token = json.loads(body)["token"]
         self.token, self.project = headers["x-subject-token"], token["project"]["id"]
         found = {
             service["type"]: next(e["url"].rstrip("/") for e in service["endpoints"] if e["interface"] == "public")
-            for service in token["catalog"] if service["endpoints"]
+            for service in token["catalog"]
+            if service["endpoints"]
         }
         volume = found.get("block-storage") or found["volumev3"]
         self.volume = volume.split("/v3")[0] + "/v3/" + self.project
         self.image = found["image"].removesuffix("/v2") + "/v2"
         self.identity = url
 
-    def call(self, method: str, url: str, body: Any = None, *, expect: Iterable[int] = (200, 201, 202, 204), headers: Mapping[str, str] | None = None) -> Any:
+    def call(
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        *,
+        expect: Iterable[int] = (200, 201, 202, 204),
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
         """One request with a JSON body; the decoded answer."""
-        sent = {"X-Auth-Token": self.token, "OpenStack-API-Version": VOLUME_VERSION, "Accept": "application/json", **(headers or {})}
+        sent = {
+            "X-Auth-Token": self.token,
+            "OpenStack-API-Version": VOLUME_VERSION,
+            "Accept": "application/json",
+            **(headers or {}),
+        }
         content = None
         if body is not None:
             content, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
@@ -73,7 +95,11 @@ class Cloud:
 
     def upload(self, image: str, path: Path) -> None:
         """The file as the data of `image`."""
-        headers = {"X-Auth-Token": self.token, "Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)}
+        headers = {
+            "X-Auth-Token": self.token,
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(path.stat().st_size),
+        }
         with path.open("rb") as file:
             status, _, answer = self._send("PUT", f"{self.image}/images/{image}/file", headers, file)
         if status != 204:
@@ -82,7 +108,9 @@ class Cloud:
     def download(self, image: str) -> int:
         """Read the data of `image` and throw it away; how many bytes there were."""
         connection = self._connection(self.image)
-        connection.request("GET", urlsplit(f"{self.image}/images/{image}/file").path, headers={"X-Auth-Token": self.token})
+        connection.request(
+            "GET", urlsplit(f"{self.image}/images/{image}/file").path, headers={"X-Auth-Token": self.token}
+        )
         answer, count = connection.getresponse(), 0
         buffer = bytearray(1 << 20)
         while n := answer.readinto(buffer):
@@ -98,11 +126,15 @@ class Cloud:
             kept[netloc] = http.client.HTTPConnection(netloc, timeout=600, blocksize=1 << 20)
         return kept[netloc]
 
-    def _send(self, method: str, url: str, headers: Mapping[str, str], content: Any) -> tuple[int, Mapping[str, str], bytes]:
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], content: Any
+    ) -> tuple[int, Mapping[str, str], bytes]:
         parts = urlsplit(url)
         connection = self._connection(url)
         try:
-            connection.request(method, parts.path + ("?" + parts.query if parts.query else ""), body=content, headers=dict(headers))
+            connection.request(
+                method, parts.path + ("?" + parts.query if parts.query else ""), body=content, headers=dict(headers)
+            )
             answer = connection.getresponse()
             body = answer.read()
         except BaseException:

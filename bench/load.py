@@ -1,4 +1,6 @@
-"""Closed-loop load: so many clients, each asking again as soon as it is answered, for so long; and what the servers paid."""
+"""
+Closed-loop load: so many clients, each asking again as soon as it is answered, for so long; and what the servers paid.
+"""
 
 import os
 import threading
@@ -55,7 +57,9 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return total / TICKS
 
 
-def load(work: Callable[[], None], clients: int, seconds: float, pids: Iterable[int] = (), at_most: int = 1_000_000) -> Outcome:
+def load(
+    work: Callable[[], None], clients: int, seconds: float, pids: Iterable[int] = (), at_most: int = 1_000_000
+) -> Outcome:
     """Run `work` over and over with `clients` clients."""
     times: list[float] = []
     failures: list[str] = []
@@ -89,4 +93,6 @@ def load(work: Callable[[], None], clients: int, seconds: float, pids: Iterable[
         print(f"  {len(failures)} failures, the first: {failures[0][:300]}")
     ordered = sorted(times) or [0.0]
     at = [ordered[min(len(ordered) - 1, int(len(ordered) * q))] * 1000 for q in (0.5, 0.99)]
-    return Outcome(clients, len(times), len(failures), took, at[0], at[1], 1000 * paid / max(len(times), 1) if servers else None)
+    return Outcome(
+        clients, len(times), len(failures), took, at[0], at[1], 1000 * paid / max(len(times), 1) if servers else None
+    )

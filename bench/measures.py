@@ -11,7 +11,15 @@ from bench.cloud import Cloud, Failed
 from bench.load import Outcome, load
 
 Row = tuple[str, Outcome]
-CONNECTOR = {"host": "bench", "ip": "127.0.0.1", "platform": "x86_64", "os_type": "linux", "multipath": False, "initiator": "iqn.bench", "nbd": True}
+CONNECTOR = {
+    "host": "bench",
+    "ip": "127.0.0.1",
+    "platform": "x86_64",
+    "os_type": "linux",
+    "multipath": False,
+    "initiator": "iqn.bench",
+    "nbd": True,
+}
 
 
 def api(cloud: Cloud, seconds: float, pids: Iterable[int], type_name: str | None) -> Iterator[Row]:
@@ -20,14 +28,29 @@ def api(cloud: Cloud, seconds: float, pids: Iterable[int], type_name: str | None
         volumes = list(pool.map(lambda n: create_volume(cloud, f"bench-{n}", type_name), range(100)))
     try:
         for n in (1, 16):
-            yield "list 100 volumes in detail", load(lambda: asked(cloud.call("GET", f"{cloud.volume}/volumes/detail?limit=100")), n, seconds, pids)
-            yield "show one volume", load(lambda: asked(cloud.call("GET", f"{cloud.volume}/volumes/{volumes[0]}")), n, seconds, pids)
-            yield "list images", load(lambda: asked(cloud.call("GET", f"{cloud.image}/images?limit=100")), n, seconds, pids)
-            yield "identity version", load(lambda: asked(cloud.call("GET", cloud.identity, expect=(200, 300))), n, seconds, pids)
+            yield (
+                "list 100 volumes in detail",
+                load(lambda: asked(cloud.call("GET", f"{cloud.volume}/volumes/detail?limit=100")), n, seconds, pids),
+            )
+            yield (
+                "show one volume",
+                load(lambda: asked(cloud.call("GET", f"{cloud.volume}/volumes/{volumes[0]}")), n, seconds, pids),
+            )
+            yield (
+                "list images",
+                load(lambda: asked(cloud.call("GET", f"{cloud.image}/images?limit=100")), n, seconds, pids),
+            )
+            yield (
+                "identity version",
+                load(lambda: asked(cloud.call("GET", cloud.identity, expect=(200, 300))), n, seconds, pids),
+            )
         for n in (1, 16):
-            yield "volume create until available, delete", load(lambda: create_and_delete(cloud, type_name), n, seconds, pids)
+            yield (
+                "volume create until available, delete",
+                load(lambda: create_and_delete(cloud, type_name), n, seconds, pids),
+            )
+        free = list(volumes)
         for n in (1, 16):
-            free = list(volumes)
             yield "attachment create + delete, no connector", load(lambda: reserve(cloud, free), n, seconds, pids)
             yield "attachment create + update + complete + delete", load(lambda: cycle(cloud, free), n, seconds, pids)
     finally:
@@ -39,14 +62,22 @@ def bytes_moved(cloud: Cloud, path: Path, pids: Iterable[int]) -> Iterator[Row]:
     """Upload and download of one file, three times."""
     images: list[str] = []
     try:
-        yield f"upload {path.stat().st_size >> 20} MiB", load(lambda: images.append(upload(cloud, path)), 1, 3600, pids, at_most=3)
-        yield f"download {path.stat().st_size >> 20} MiB", load(lambda: asked(cloud.download(images[0])), 1, 3600, pids, at_most=3)
+        yield (
+            f"upload {path.stat().st_size >> 20} MiB",
+            load(lambda: images.append(upload(cloud, path)), 1, 3600, pids, at_most=3),
+        )
+        yield (
+            f"download {path.stat().st_size >> 20} MiB",
+            load(lambda: asked(cloud.download(images[0])), 1, 3600, pids, at_most=3),
+        )
     finally:
         for image in images:
             cloud.call("DELETE", f"{cloud.image}/images/{image}", expect=(204, 404))
 
 
-def volume_from_image(cloud: Cloud, path: Path, size_gib: int, clients: int, pids: Iterable[int], type_name: str | None) -> Iterator[Row]:
+def volume_from_image(
+    cloud: Cloud, path: Path, size_gib: int, clients: int, pids: Iterable[int], type_name: str | None
+) -> Iterator[Row]:
     """Time from request to `available`."""
     image = upload(cloud, path)
     made: list[str] = []
@@ -55,7 +86,10 @@ def volume_from_image(cloud: Cloud, path: Path, size_gib: int, clients: int, pid
         made.append(create_volume(cloud, "bench-from-image", type_name, size_gib, imageRef=image))
 
     try:
-        yield f"volume from a {path.stat().st_size >> 20} MiB raw image until available", load(once, clients, 3600, pids, at_most=max(5, clients))
+        yield (
+            f"volume from a {path.stat().st_size >> 20} MiB raw image until available",
+            load(once, clients, 3600, pids, at_most=max(5, clients)),
+        )
     finally:
         for volume in made:
             delete_volume(cloud, volume)

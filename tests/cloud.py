@@ -47,17 +47,34 @@ class Cloud:
         self.app.start()
 
     def call(
-        self, method: str, url: str, body: Any = None, *, as_: str | None = "moorage", headers: Mapping[str, str] | None = None,
-        content: bytes | Iterable[bytes] | None = None, local: bool = False, cut: bool = False,
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        *,
+        as_: str | None = "moorage",
+        headers: Mapping[str, str] | None = None,
+        content: bytes | Iterable[bytes] | None = None,
+        local: bool = False,
+        cut: bool = False,
     ) -> Reply:
-        """Send one request; `content` is sent as it is (in chunks, if it is an iterable; `cut`: the client goes before its end)."""
+        """
+        Send one request; `content` is sent as it is (in chunks, if it is an iterable; `cut`: the client goes before its
+        end).
+        """
         sent = {"host": "127.0.0.1:8790", **{k.lower(): v for k, v in (headers or {}).items()}}
         if as_ is not None and "x-auth-token" not in sent:
             sent["x-auth-token"] = self.token(as_)
         if body is not None:
             sent.setdefault("content-type", "application/json")
             content = json.dumps(body).encode()
-        chunks = [content] if isinstance(content, bytes) else list(content) if isinstance(content, list | tuple) else content or ()
+        chunks = (
+            [content]
+            if isinstance(content, bytes)
+            else list(content)
+            if isinstance(content, list | tuple)
+            else content or ()
+        )
         if isinstance(content, bytes):
             sent["content-length"] = str(len(content))
         exchange = self._exchange(method, url, sent, iter(chunks), local, cut)
@@ -67,19 +84,36 @@ class Cloud:
         """A token of one of the clouds in clouds.yaml."""
         if as_ not in self._tokens:
             auth = yaml.safe_load(self.app.place.clouds.read_text())["clouds"][as_]["auth"]
-            user = {"name": auth["username"], "domain": {"name": auth.get("user_domain_name", "Default")}, "password": auth["password"]}
-            scope = {"project": {"name": auth["project_name"], "domain": {"name": auth.get("project_domain_name", "Default")}}}
+            user = {
+                "name": auth["username"],
+                "domain": {"name": auth.get("user_domain_name", "Default")},
+                "password": auth["password"],
+            }
+            scope = {
+                "project": {
+                    "name": auth["project_name"],
+                    "domain": {"name": auth.get("project_domain_name", "Default")},
+                }
+            }
             asked = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
             reply = self.call("POST", "/identity/v3/auth/tokens", asked, as_=None)
             assert reply.status == 201, reply.body
             self._tokens[as_] = reply.headers["x-subject-token"]
         return self._tokens[as_]
 
-    async def _exchange(self, method: str, url: str, headers: Mapping[str, str], chunks: Iterator[bytes], local: bool, cut: bool) -> Reply:
+    async def _exchange(
+        self, method: str, url: str, headers: Mapping[str, str], chunks: Iterator[bytes], local: bool, cut: bool
+    ) -> Reply:
         parts = urlsplit(url)
         scope = {
-            "type": "http", "method": method, "path": parts.path, "raw_path": parts.path.encode(), "query_string": parts.query.encode(),
-            "scheme": "http", "server": ("127.0.0.1", 8790), "headers": [(k.encode(), v.encode("latin-1")) for k, v in headers.items()],
+            "type": "http",
+            "method": method,
+            "path": parts.path,
+            "raw_path": parts.path.encode(),
+            "query_string": parts.query.encode(),
+            "scheme": "http",
+            "server": ("127.0.0.1", 8790),
+            "headers": [(k.encode(), v.encode("latin-1")) for k, v in headers.items()],
             "state": {"peer_uid": 0} if local else {},
         }
         start: dict[str, Any] = {}

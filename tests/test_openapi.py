@@ -1,4 +1,7 @@
-"""The description of the API: made from the rows that serve it, complete, and no call that it allows brings the server down."""
+"""
+The description of the API: made from the rows that serve it, complete, and no call that it allows brings the server
+down.
+"""
 
 import json
 from collections.abc import Iterator
@@ -54,7 +57,14 @@ def test_no_call_that_the_description_allows_ends_in_a_5xx(cloud: Cloud, subtest
 def explore(cloud: Cloud, operation: schemathesis.APIOperation) -> None:
     """Ask what the description allows for one operation, again and again."""
 
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(case=operation.as_strategy())
     def holds(case: schemathesis.Case) -> None:
         reply = ask(cloud, case)
@@ -66,7 +76,7 @@ def explore(cloud: Cloud, operation: schemathesis.APIOperation) -> None:
 def ask(cloud: Cloud, case: schemathesis.Case) -> Reply:
     """Send what was generated, as an administrator, at the latest version; ids are sometimes real ones."""
     path = quote(unquote(case.formatted_path), safe="/:~!$&'()*+,;=@")
-    query = urlencode({k: v for k, v in (case.query or {}).items()}, doseq=True)
+    query = urlencode(dict(case.query or {}), doseq=True)
     headers = {"openstack-api-version": "volume 3.71", "accept": "application/json"}
     content = None
     if case.media_type == "application/octet-stream":
@@ -75,4 +85,6 @@ def ask(cloud: Cloud, case: schemathesis.Case) -> Reply:
         content = json.dumps(case.body).encode()
     if case.media_type:
         headers["content-type"] = case.media_type
-    return cloud.call(case.method, path + ("?" + query if query else ""), as_="moorage-admin", headers=headers, content=content)
+    return cloud.call(
+        case.method, path + ("?" + query if query else ""), as_="moorage-admin", headers=headers, content=content
+    )

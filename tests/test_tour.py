@@ -13,7 +13,7 @@ import pytest
 def test_a_new_user_gets_from_an_image_to_a_mounted_volume_and_leaves_nothing(state_dir: Path, tmp_path: Path) -> None:
     image = small_image(tmp_path)
     command = [sys.executable, "-m", "tour", "--state", str(state_dir), "--image", str(image)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     assert "everything held" in done.stdout
 

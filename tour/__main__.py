@@ -17,7 +17,9 @@ def main() -> None:
     """Walk."""
     parser = argparse.ArgumentParser(prog="tour", description=__doc__)
     parser.add_argument("--state", type=Path, help="state directory; default: an empty one, removed at the end")
-    parser.add_argument("--image", type=Path, help="a qcow2 image of a Debian root file system; default: one is built and kept")
+    parser.add_argument(
+        "--image", type=Path, help="a qcow2 image of a Debian root file system; default: one is built and kept"
+    )
     asked = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("the tour mounts file systems: run it as root")

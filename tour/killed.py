@@ -1,5 +1,6 @@
 """
-python -m tour.killed [--runs 20] [--seed N]: tours killed at random points, each followed by a whole one on the same state.
+python -m tour.killed [--runs 20] [--seed N]: tours killed at random points, each followed by a whole one on the same
+state.
 
 Each run is killed (all processes of its state directory and the tour itself, SIGKILL) at a point that the printed seed
 chooses; then nothing but `moorage down` and `moorage doctor --fix`, and the tour must hold there.
@@ -26,7 +27,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="tour.killed", description=__doc__)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--longest", type=float, default=45.0, help="seconds after which a tour is killed at the latest")
+    parser.add_argument(
+        "--longest", type=float, default=45.0, help="seconds after which a tour is killed at the latest"
+    )
     asked = parser.parse_args()
     print(f"seed {asked.seed}")
     points = random.Random(asked.seed)
@@ -42,7 +45,9 @@ def once(n: int, after: float) -> bool:
     state.chmod(0o711)
     log = state.with_name(state.name + ".tour")
     with log.open("ab") as out:
-        tour = subprocess.Popen([sys.executable, "-m", "tour", "--state", state], stdout=out, stderr=out, start_new_session=True)
+        tour = subprocess.Popen(
+            [sys.executable, "-m", "tour", "--state", state], stdout=out, stderr=out, start_new_session=True
+        )
         try:
             tour.wait(after)
         except subprocess.TimeoutExpired:
@@ -53,7 +58,12 @@ def once(n: int, after: float) -> bool:
         shell = Shell()
         shell.run("moorage", "down", "--state", state, quiet=True)
         shell.run("moorage", "doctor", "--fix", "--state", state, quiet=True)
-        held = subprocess.run([sys.executable, "-m", "tour", "--state", state], stdout=out, stderr=out).returncode == 0
+        held = (
+            subprocess.run(
+                [sys.executable, "-m", "tour", "--state", state], stdout=out, stderr=out, check=False
+            ).returncode
+            == 0
+        )
     print(f"run {n}: killed after {after:.1f} s: " + ("held" if held else f"FAILED, see {log}"), flush=True)
     if held:
         shutil.rmtree(state, ignore_errors=True)

@@ -51,7 +51,9 @@ class Moorage:
 
     def user(self, cloud: str = "moorage") -> Shell:
         """A terminal after the two export lines."""
-        return Shell(OS_CLIENT_CONFIG_FILE=str(self.state / "clouds.yaml"), OS_CLOUD=cloud, MOORAGE_STATE=str(self.state))
+        return Shell(
+            OS_CLIENT_CONFIG_FILE=str(self.state / "clouds.yaml"), OS_CLOUD=cloud, MOORAGE_STATE=str(self.state)
+        )
 
     def processes(self) -> dict[int, str]:
         """All processes of this state directory: those whose command lines name it, its daemons and its gates."""
@@ -81,7 +83,12 @@ class Moorage:
 
     def files(self) -> list[str]:
         """Files of volumes and images."""
-        return [str(p.relative_to(self.state)) for room in ("volumes", "images") for p in (self.state / room).rglob("*") if p.is_file()]
+        return [
+            str(p.relative_to(self.state))
+            for room in ("volumes", "images")
+            for p in (self.state / room).rglob("*")
+            if p.is_file()
+        ]
 
 
 def recorded_pids(run: Path) -> set[int]:

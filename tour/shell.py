@@ -25,13 +25,25 @@ class Shell:
     """A user's terminal: an environment, and commands run in it."""
 
     def __init__(self, **environment: str) -> None:
-        self._environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONWARNINGS": "ignore", **environment}
+        self._environment = {
+            **os.environ,
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "PYTHONWARNINGS": "ignore",
+            **environment,
+        }
 
     def run(self, *command: str | Path, fails: bool = False, quiet: bool = False) -> str:
         """Run the command; what it printed. With `fails` it must fail."""
         if not quiet:
             print("$ " + " ".join(str(part) for part in command), flush=True)
-        done = subprocess.run([str(part) for part in command], env=self._environment, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(
+            [str(part) for part in command],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
         shown = (done.stdout + done.stderr).rstrip()
         if not quiet and shown:
             print(shown if len(shown) < 3000 else shown[:3000] + " ...", flush=True)

@@ -35,7 +35,9 @@ def tidy(moorage: Moorage) -> None:
 
 def attachments(shell: Shell, volume: str) -> list[str]:
     """The ids of a volume's attachments, complete or not."""
-    rows = shell.json("openstack", "--os-volume-api-version", "3.54", "volume", "attachment", "list", "--volume-id", volume)
+    rows = shell.json(
+        "openstack", "--os-volume-api-version", "3.54", "volume", "attachment", "list", "--volume-id", volume
+    )
     return [row["ID"] for row in rows]
 
 
@@ -54,7 +56,18 @@ def bring_an_image(moorage: Moorage, image: Path) -> None:
     """Upload a real Debian."""
     user = moorage.user()
     say(f"A Debian image of {image.stat().st_size >> 20} MiB is uploaded")
-    user.run("openstack", "image", "create", "--disk-format", "qcow2", "--container-format", "bare", "--file", image, "debian")
+    user.run(
+        "openstack",
+        "image",
+        "create",
+        "--disk-format",
+        "qcow2",
+        "--container-format",
+        "bare",
+        "--file",
+        image,
+        "debian",
+    )
     insist("it is active", user.json("openstack", "image", "show", "debian")["status"] == "active")
 
 
@@ -117,7 +130,9 @@ def share_it(moorage: Moorage) -> None:
     insist("each has its own device", writer != reader)
     insist("the read-only one refuses writes", not can_write(reader))
     insist("the other one takes them", can_write(writer))
-    direct = subprocess.run(["dd", f"if={reader}", "bs=4096", "count=1", "skip=1000", "iflag=direct"], capture_output=True, check=True).stdout
+    direct = subprocess.run(
+        ["dd", f"if={reader}", "bs=4096", "count=1", "skip=1000", "iflag=direct"], capture_output=True, check=True
+    ).stdout
     insist("the reader sees what was written", direct == PATTERN)
 
 
@@ -127,7 +142,7 @@ PATTERN = bytes(range(256)) * 16
 def can_write(device: str) -> bool:
     """Whether 4 KiB can be written past the page cache."""
     command = ["dd", f"of={device}", "bs=4096", "count=1", "seek=1000", "oflag=direct", "conv=notrunc,fsync"]
-    return subprocess.run(command, input=PATTERN, capture_output=True).returncode == 0
+    return subprocess.run(command, input=PATTERN, capture_output=True, check=False).returncode == 0
 
 
 def survive(moorage: Moorage) -> None:
@@ -135,7 +150,17 @@ def survive(moorage: Moorage) -> None:
     user = moorage.user()
     say("Moorage is killed (SIGKILL) in the middle of I/O")
     writer = next(d for d in moorage.devices() if Path(f"/sys/block/{d[5:]}/ro").read_text().strip() == "0")
-    command = ["dd", "if=/dev/zero", f"of={writer}", "bs=1M", "count=256", "seek=1600", "oflag=direct", "conv=notrunc,fsync", "status=none"]
+    command = [
+        "dd",
+        "if=/dev/zero",
+        f"of={writer}",
+        "bs=1M",
+        "count=256",
+        "seek=1600",
+        "oflag=direct",
+        "conv=notrunc,fsync",
+        "status=none",
+    ]
     before = sectors(writer)
     io = subprocess.Popen(command)
     eventually("I/O has begun", lambda: sectors(writer) > before)
@@ -170,6 +195,9 @@ def leave_nothing(moorage: Moorage) -> None:
     insist("no device is left", not moorage.devices())
     insist("no file is left", not moorage.files())
     daemons = [line for line in moorage.processes().values() if "moorage up" not in line]
-    insist("no export, gate or daemon is left", not [line for line in daemons if "--blockdev" in line or "nbdkit" in line or "nbdfuse" in line])
+    insist(
+        "no export, gate or daemon is left",
+        not [line for line in daemons if "--blockdev" in line or "nbdkit" in line or "nbdfuse" in line],
+    )
     moorage.down()
     insist("no process is left", not moorage.processes())

@@ -20,8 +20,16 @@ def cli() -> None:
 
 def _options(command: Any) -> Any:
     for option in (
-        click.option("--state", help="State directory; default: $MOORAGE_STATE, /var/lib/moorage as root, ~/.local/share/moorage otherwise."),
-        click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file (TOML); none is needed."),
+        click.option(
+            "--state",
+            help="State directory; default: $MOORAGE_STATE, else /var/lib/moorage (root) or ~/.local/share/moorage.",
+        ),
+        click.option(
+            "--config",
+            "config_file",
+            type=click.Path(path_type=Path),
+            help="Configuration file (TOML); none is needed.",
+        ),
         click.option("--listen", help="HOST:PORT of the API; default 127.0.0.1:8790."),
         click.option("-v", "--verbose", is_flag=True, help="Say more."),
     ):
@@ -34,7 +42,9 @@ def _serve(role: str, state: str | None, config_file: Path | None, listen: str |
     from moorage.app import build
     from moorage.server import Server
 
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
     app = build(config.load(config_file, config.state_directory(state), listen=listen), role)
     Server(app, ready=lambda: greeting.show(app)).run()
 

@@ -28,7 +28,6 @@ from moorage.duty import HostDuty
 from moorage.flows.reconcile import at_start
 from moorage.flows.registry import FLOWS
 from moorage.flows.rooms import Rooms
-from moorage.identity import bootstrap
 from moorage.identity import bootstrap as identity_bootstrap
 from moorage.identity.tokens import Tokens
 from moorage.images.store import Store
@@ -68,12 +67,25 @@ class App:
         self.sql = ThreadPoolExecutor(1 if self.database.dialect == "sqlite" else 4, thread_name_prefix="sql")
         self.files = ThreadPoolExecutor(4, thread_name_prefix="files")
         self.runner = Runner(
-            self.database, FLOWS, self.rooms, self.me, {ANYWHERE} if role in ("up", "worker") else set(), threads=config.worker_threads
+            self.database,
+            FLOWS,
+            self.rooms,
+            self.me,
+            {ANYWHERE} if role in ("up", "worker") else set(),
+            threads=config.worker_threads,
         )
         self.rooms.runner = self.runner
         self.ends = Ends(self.database, self.files)
         self.services = self._services()
-        self.shell = Shell(self.rooms, self.services, self._authenticate, self.ends, self.sql, self.files, public_url=config.public_url or None)
+        self.shell = Shell(
+            self.rooms,
+            self.services,
+            self._authenticate,
+            self.ends,
+            self.sql,
+            self.files,
+            public_url=config.public_url or None,
+        )
         self.duty = HostDuty(self.lock, self.take_up) if role in ("up", "host") else None
 
     def start(self) -> None:
@@ -157,4 +169,3 @@ def build(config: Config, role: str = "up") -> App:
     if role not in ROLES:
         raise ValueError(f"there is no role {role}")
     return App(config, role)
-

@@ -1,7 +1,8 @@
 """
 The configuration: one tree of dataclasses, read from one TOML file, passed and never global.
 
-No file is needed.  Unknown keys are refused, with the nearest name that there is; every key is on `docs/configuration.md`.
+No file is needed. Unknown keys are refused, with the nearest name that there is; every key is on
+`docs/configuration.md`.
 """
 
 import dataclasses
@@ -31,21 +32,21 @@ class BadConfiguration(Problem):
 class BackendSettings:
     """One `[[backends]]` table: where volumes are kept."""
 
-    name: str = "files"      #: what volume types call it (`volume_backend_name`)
-    kind: str = "files"      #: files or memory
-    path: str = ""           #: directory that layers are named in; default: the state directory
+    name: str = "files"  #: what volume types call it (`volume_backend_name`)
+    kind: str = "files"  #: files or memory
+    path: str = ""  #: directory that layers are named in; default: the state directory
 
 
 @dataclass(frozen=True)
 class StoreSettings:
     """One `[[stores]]` table: where images are kept."""
 
-    id: str = "files"        #: what clients call it
-    kind: str = "files"      #: files or memory
-    description: str = ""    #: shown by stores discovery
-    path: str = ""           #: directory that images are named in; default: the state directory
-    weight: int = 0          #: a store of higher weight is read from first
-    default: bool = False    #: where images go that name no store; the first store, if none says so
+    id: str = "files"  #: what clients call it
+    kind: str = "files"  #: files or memory
+    description: str = ""  #: shown by stores discovery
+    path: str = ""  #: directory that images are named in; default: the state directory
+    weight: int = 0  #: a store of higher weight is read from first
+    default: bool = False  #: where images go that name no store; the first store, if none says so
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class RightsSettings:
     """`[rights]`: the unprivileged users that storage daemons and gates run as when Moorage is started by root."""
 
     daemon_uid: int = 64731  #: owns volume files and runs storage daemons
-    gate_uid: int = 64732    #: runs the gates in front of them
+    gate_uid: int = 64732  #: runs the gates in front of them
 
 
 @dataclass(frozen=True)
@@ -61,19 +62,23 @@ class Config:
     """The whole configuration."""
 
     listen: str = "127.0.0.1:8790"  #: host and port of the API
-    database: str = ""              #: SQLAlchemy URL (sqlite or postgresql); default: $MOORAGE_DATABASE, else moorage.db in the state directory
-    public_url: str = ""            #: what links and the catalog begin with, when it is not what clients connect to
-    region: str = "RegionOne"       #: the one region of the catalog
-    host: str = field(default_factory=socket.gethostname)  #: this host's name in attachments and queues; default: its host name
-    worker_threads: int = 8         #: operations that one process carries out at once
-    gate_host: str = ""             #: address that gates for clients outside listen on; default: the host of `listen`
+    database: str = (
+        ""  #: SQLAlchemy URL (sqlite or postgresql); default: $MOORAGE_DATABASE, else moorage.db in the state directory
+    )
+    public_url: str = ""  #: what links and the catalog begin with, when it is not what clients connect to
+    region: str = "RegionOne"  #: the one region of the catalog
+    host: str = field(
+        default_factory=socket.gethostname
+    )  #: this host's name in attachments and queues; default: its host name
+    worker_threads: int = 8  #: operations that one process carries out at once
+    gate_host: str = ""  #: address that gates for clients outside listen on; default: the host of `listen`
     identity: IdentitySettings = field(default_factory=IdentitySettings)  #: the table `[identity]`
-    volumes: VolumeSettings = field(default_factory=VolumeSettings)       #: the table `[volumes]`
-    images: ImageSettings = field(default_factory=ImageSettings)          #: the table `[images]`
-    rights: RightsSettings = field(default_factory=RightsSettings)        #: the table `[rights]`
-    backends: tuple[BackendSettings, ...] = (BackendSettings(),)          #: the tables `[[backends]]`
-    stores: tuple[StoreSettings, ...] = (StoreSettings(),)                #: the tables `[[stores]]`
-    state: Path = Path()            #: the state directory; set by `--state`, not in the file
+    volumes: VolumeSettings = field(default_factory=VolumeSettings)  #: the table `[volumes]`
+    images: ImageSettings = field(default_factory=ImageSettings)  #: the table `[images]`
+    rights: RightsSettings = field(default_factory=RightsSettings)  #: the table `[rights]`
+    backends: tuple[BackendSettings, ...] = (BackendSettings(),)  #: the tables `[[backends]]`
+    stores: tuple[StoreSettings, ...] = (StoreSettings(),)  #: the tables `[[stores]]`
+    state: Path = Path()  #: the state directory; set by `--state`, not in the file
 
     @property
     def database_url(self) -> str:
@@ -98,7 +103,9 @@ def state_directory(given: str | None = None) -> Path:
 
 
 def load(path: Path | None, state: Path, **overrides: Any) -> Config:
-    """The configuration in `path` (None: all defaults) for the state directory `state`; `overrides` win over the file."""
+    """
+    The configuration in `path` (None: all defaults) for the state directory `state`; `overrides` win over the file.
+    """
     raw: dict[str, Any] = {}
     if path is not None:
         try:
@@ -110,19 +117,22 @@ def load(path: Path | None, state: Path, **overrides: Any) -> Config:
     raw |= {key: value for key, value in overrides.items() if value is not None}
     if "state" in raw:
         raise BadConfiguration(reason="`state` is set by --state or $MOORAGE_STATE, not in the file.")
-    return dataclasses.replace(_read(Config, raw, ""), state=state)
+    read: Config = _read(Config, raw, "")
+    return dataclasses.replace(read, state=state)
 
 
 def _read(kind: Any, raw: Any, at: str) -> Any:
     """`raw` as an instance of `kind`: a dataclass, a tuple of them, or a plain value."""
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         if not isinstance(raw, dict):
             raise BadConfiguration(reason=f"{at} must be a table.")
         hints = typing.get_type_hints(kind)
         for key in raw:
             if key not in hints:
                 near = difflib.get_close_matches(key, hints, 1)
-                raise BadConfiguration(reason=f"there is no key {at}{key}" + (f"; did you mean {near[0]}?" if near else "."))
+                raise BadConfiguration(
+                    reason=f"there is no key {at}{key}" + (f"; did you mean {near[0]}?" if near else ".")
+                )
         return kind(**{key: _read(hints[key], value, f"{at}{key}.") for key, value in raw.items()})
     origin = typing.get_origin(kind)
     if origin in (tuple, frozenset):

@@ -1,5 +1,6 @@
 """
-Host duty: the one process of a state directory that holds the host lock does all work on its daemons, files and devices.
+Host duty: the one process of a state directory that holds the host lock does all work on its daemons, files and
+devices.
 
 Whoever has this duty tries to get the lock until it has it, and takes the work up then.
 """

@@ -33,7 +33,11 @@ class Place:
     def sockets(self) -> Path:
         """Where sockets are: outside the state directory, because a socket's path may have 107 bytes at most."""
         name = hashlib.sha256(str(self.state.resolve()).encode()).hexdigest()[:12]
-        root = Path("/run") if os.geteuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/moorage-{os.geteuid()}")
+        root = (
+            Path("/run")
+            if os.geteuid() == 0
+            else Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/moorage-{os.geteuid()}")
+        )
         return root / "moorage" / name
 
     @property
@@ -53,7 +57,9 @@ class Place:
         path.chmod(0o600)
 
     def prepare(self) -> None:
-        """Make the directories. Storage daemons pass through them under another uid, so they may be searched, not listed."""
+        """
+        Make the directories. Storage daemons pass through them under another uid, so they may be searched, not listed.
+        """
         passages = (self.state, self.state / "volumes", self.state / "images", self.sockets.parent, self.sockets)
         for directory, mode in (*((d, 0o711) for d in passages), (self.locks, 0o700), (self.keys, 0o700)):
             if not directory.exists():  # what somebody else made stays as it is

@@ -1,5 +1,6 @@
 """
-The server: one event loop that serves the API on TCP and, for root and Moorage's own user on this host, on the agent's socket.
+The server: one event loop that serves the API on TCP and, for root and Moorage's own user on this host, on the agent's
+socket.
 
 SIGTERM and SIGINT stop the control plane and nothing else: storage daemons go on, and the next start adopts them.
 """
@@ -37,7 +38,9 @@ class LocalProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """Look at who is at the other end before a byte is read."""
-        peer = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        peer = transport.get_extra_info("socket").getsockopt(
+            socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")
+        )
         _, uid, _ = struct.unpack("3i", peer)
         super().connection_made(transport)
         if uid in (0, os.geteuid()):
@@ -66,11 +69,21 @@ class Server:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        sockets = [(s, p) for s, p in ((self._tcp(), HttpToolsProtocol), (self._unix(), LocalProtocol)) if s is not None]
+        sockets = [
+            (s, p) for s, p in ((self._tcp(), HttpToolsProtocol), (self._unix(), LocalProtocol)) if s is not None
+        ]
         for _, protocol in sockets:
             config = uvicorn.Config(
-                self._app.shell, http=protocol, lifespan="off", access_log=False, log_config=None, timeout_graceful_shutdown=GRACE_S,
-                server_header=False, timeout_keep_alive=75, h11_max_incomplete_event_size=None, backlog=2048,
+                self._app.shell,
+                http=protocol,
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                timeout_graceful_shutdown=GRACE_S,
+                server_header=False,
+                timeout_keep_alive=75,
+                h11_max_incomplete_event_size=None,
+                backlog=2048,
             )
             self._listeners.append(_Listener(config))
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -80,7 +93,9 @@ class Server:
             s.listen(2048)  # from here on whoever connects is served, as soon as the loop comes to it
         self._ready()
         try:
-            await asyncio.gather(*(listener.serve(sockets=[s]) for listener, (s, _) in zip(self._listeners, sockets, strict=True)))
+            await asyncio.gather(
+                *(listener.serve(sockets=[s]) for listener, (s, _) in zip(self._listeners, sockets, strict=True))
+            )
         finally:
             self._app.stop()
 

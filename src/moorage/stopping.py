@@ -68,7 +68,9 @@ def _end(pid: int) -> None:
 
 
 def stop_data_plane(rooms: Rooms) -> Iterator[str]:
-    """Devices first, so that what they hold back is written; then every export, its writes made durable; then the daemons."""
+    """
+    Devices first, so that what they hold back is written; then every export, its writes made durable; then the daemons.
+    """
     if rooms.devices is not None:
         for attachment, device in rooms.devices.present().items():
             where = f", mounted on {device.mounted}" if device.mounted else ""

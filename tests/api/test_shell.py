@@ -1,4 +1,6 @@
-"""What the shell promises for every service: who may enter, what a body may be, who waits for what, and for how long."""
+"""
+What the shell promises for every service: who may enter, what a body may be, who waits for what, and for how long.
+"""
 
 import threading
 import time
@@ -130,5 +132,3 @@ def until(true) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.01)
-
-

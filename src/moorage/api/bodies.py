@@ -32,7 +32,10 @@ class Body:
 
     @cached_property
     def _validators(self) -> list[tuple[Version, Draft202012Validator]]:
-        return [(since, Draft202012Validator(schema, format_checker=formats)) for since, schema in sorted(self.schemas.items(), reverse=True)]
+        return [
+            (since, Draft202012Validator(schema, format_checker=formats))
+            for since, schema in sorted(self.schemas.items(), reverse=True)
+        ]
 
     def at(self, version: Version) -> Schema:
         """The schema in force at `version`."""

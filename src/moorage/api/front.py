@@ -15,7 +15,10 @@ from moorage.core.errors import Problem
 def root(ask: Request) -> Answer:
     """Say what this is and where its services are."""
     base = ask.url
-    services = {name: base + path for name, path in (("identity", "/identity/v3"), ("volume", "/volume/v3"), ("image", "/image/v2"))}
+    services = {
+        name: base + path
+        for name, path in (("identity", "/identity/v3"), ("volume", "/volume/v3"), ("image", "/image/v2"))
+    }
     return Answer(body={"moorage": __version__, "services": services})
 
 

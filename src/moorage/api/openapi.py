@@ -34,17 +34,25 @@ def _operation(service: Service, route: Route) -> dict[str, Any]:
         "tags": [service.name],
         "summary": (route.handler.__doc__ or "").strip().split("\n")[0],
         "parameters": [
-            *({"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in re.findall(r"\{(\w+)\}", route.path)),
+            *(
+                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+                for name in re.findall(r"\{(\w+)\}", route.path)
+            ),
             *({"name": name, "in": "query", "schema": {"type": "string"}} for name in route.query),
         ],
         "responses": {str(route.success): {"description": "Done."}, "4XX": FAULT, "503": FAULT},
         "security": [] if route.open else [{"token": []}],
     }
     if route.stream:
-        operation["requestBody"] = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+        operation["requestBody"] = {
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+        }
     elif route.body is not None:
         kinds = sorted(service.json_types) if route.body_type is None else [route.body_type]
-        operation["requestBody"] = {"content": {kind: {"schema": route.body.at(LATEST)} for kind in kinds}, "required": True}
+        operation["requestBody"] = {
+            "content": {kind: {"schema": route.body.at(LATEST)} for kind in kinds},
+            "required": True,
+        }
     return operation
 
 

@@ -29,18 +29,18 @@ class Request:
     service: "Service"
     route: Route
     method: str
-    url: str                                 #: scheme, host and the service's prefix: "http://127.0.0.1:8790/volume"
-    path: str                                #: below the prefix, as it was asked
+    url: str  #: scheme, host and the service's prefix: "http://127.0.0.1:8790/volume"
+    path: str  #: below the prefix, as it was asked
     params: Mapping[str, str]
     query: list[tuple[str, str]]
-    headers: Mapping[str, str]               #: names in lower case
+    headers: Mapping[str, str]  #: names in lower case
     caller: Caller
     version: Version
     request_id: str
     body: Any = None
-    local: bool = False                      #: came over the agent's unix socket from root or from Moorage's own uid
+    local: bool = False  #: came over the agent's unix socket from root or from Moorage's own uid
     project_in_url: str | None = None
-    sql: Callable[[Callable[[], T]], Awaitable[T]] = field(default=None, repr=False)    # type: ignore[assignment]  #: for streams: run on the SQL executor
+    sql: Callable[[Callable[[], T]], Awaitable[T]] = field(default=None, repr=False)  # type: ignore[assignment]  #: for streams: run on the SQL executor
     files: Callable[[Callable[[], T]], Awaitable[T]] = field(default=None, repr=False)  # type: ignore[assignment]  #: for streams: run on the file executor
 
     def read(self) -> AbstractContextManager[Transaction]:
@@ -94,8 +94,8 @@ class Answer:
 class Later:
     """
     The answer is known when `operation` is over: then `answer` is asked, on the SQL executor, if it was done, and the
-    operation's failure is raised if it was undone. A call that makes something (`making`) and whose client has gone, or whose
-    time is over, is cancelled; any other goes on.
+    operation's failure is raised if it was undone. A call that makes something (`making`) and whose client has gone, or
+    whose time is over, is cancelled; any other goes on.
     """
 
     operation: str

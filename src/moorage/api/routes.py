@@ -14,8 +14,8 @@ class Route:
     """
     One call. `path` is below the service's prefix, with parameters in braces.
 
-    A handler takes a `Request` and returns an `Answer` or a `Later`; it is a plain function, run on the SQL executor. With
-    `stream`, it is a coroutine function that also takes the body as an iterator of chunks.
+    A handler takes a `Request` and returns an `Answer` or a `Later`; it is a plain function, run on the SQL executor.
+    With `stream`, it is a coroutine function that also takes the body as an iterator of chunks.
     """
 
     method: str
@@ -23,13 +23,13 @@ class Route:
     handler: Callable[..., Any]
     since: Version = (0, 0)
     until: Version = (9999, 9999)
-    body: Body | None = None      #: None: the body is not looked at
+    body: Body | None = None  #: None: the body is not looked at
     body_type: str | None = None  #: the one content type that it takes; None: what the service reads as JSON
-    action: str | None = None     #: the one key of the body, for `POST .../action`
-    open: bool = False            #: no token is needed
+    action: str | None = None  #: the one key of the body, for `POST .../action`
+    open: bool = False  #: no token is needed
     stream: bool = False
-    success: int = 200            #: the status of success, for the description
-    query: tuple[str, ...] = ()   #: query parameters that it understands, for the description
+    success: int = 200  #: the status of success, for the description
+    query: tuple[str, ...] = ()  #: query parameters that it understands, for the description
 
 
 @dataclass

@@ -12,7 +12,7 @@ from moorage.core.errors import Problem
 class Service(ABC):
     """One API. Subclasses say how it negotiates versions, what its faults look like and which headers it adds."""
 
-    name: str    #: "block-storage", "image", ...
+    name: str  #: "block-storage", "image", ...
     prefix: str  #: "/volume"
     body_limit: int = 1 << 20  #: bytes of a JSON body
     json_types: frozenset[str] = frozenset({"application/json"})  #: content types that are read as JSON
@@ -26,7 +26,9 @@ class Service(ABC):
         return self.prefix
 
     def split(self, path: str) -> tuple[str, str | None]:
-        """`path` (below the prefix) without its project id, and the project id, where the service puts it into paths."""
+        """
+        `path` (below the prefix) without its project id, and the project id, where the service puts it into paths.
+        """
         return path, None
 
     def negotiate(self, headers: Mapping[str, str]) -> Version:

@@ -1,6 +1,6 @@
 """
-The shell around all services: an ASGI application that finds the route, the caller and the version, reads and checks the
-body, runs the handler where it belongs, waits for operations without a thread, and turns problems into faults.
+The shell around all services: an ASGI application that finds the route, the caller and the version, reads and checks
+the body, runs the handler where it belongs, waits for operations without a thread, and turns problems into faults.
 
 Handlers are plain functions on a small SQL executor; only this file and `server` know that there is an event loop.
 """
@@ -19,7 +19,7 @@ import msgspec
 from moorage.api.request import Answer, Later, Request
 from moorage.api.routes import Route
 from moorage.api.service import Service
-from moorage.api.streams import ClientGone, chunks_of, read_body, send_answer
+from moorage.api.streams import ClientGone, chunks_of, disconnected, read_body, send_answer
 from moorage.api.versions import Version
 from moorage.core.caller import NOBODY, Caller
 from moorage.core.errors import Malformed, NotFound, Problem, Refused, TimedOut, Unauthenticated, UnsupportedContent
@@ -37,7 +37,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-PATIENCE_S = 60.0          #: how long a request waits for an operation, unless it says otherwise
+PATIENCE_S = 60.0  #: how long a request waits for an operation, unless it says otherwise
 LONGEST_PATIENCE_S = 600.0
 NOBODY_YET = Caller(user_id="")
 
@@ -52,8 +52,15 @@ class Shell:
     """The whole of the wire."""
 
     def __init__(
-        self, rooms: Rooms, services: list[Service], authenticate: Callable[[Mapping[str, str], str], Caller], ends: Ends,
-        sql: Executor, files: Executor, *, public_url: str | None = None,
+        self,
+        rooms: Rooms,
+        services: list[Service],
+        authenticate: Callable[[Mapping[str, str], str], Caller],
+        ends: Ends,
+        sql: Executor,
+        files: Executor,
+        *,
+        public_url: str | None = None,
     ) -> None:
         self._rooms, self._authenticate, self._ends, self._sql, self._files = rooms, authenticate, ends, sql, files
         self._services = sorted(services, key=lambda s: -len(s.prefix))
@@ -70,7 +77,11 @@ class Shell:
         except ClientGone:
             return
         extra = service.headers(exchange.request_id, exchange.version)
-        await send_answer(answer, extra, send, scope["method"] == "HEAD", self.on_files)
+        gone = asyncio.ensure_future(disconnected(receive))
+        try:
+            await send_answer(answer, extra, send, scope["method"] == "HEAD", self.on_files, gone.done)
+        finally:
+            gone.cancel()
 
     def _service(self, path: str) -> Service:
         for service in self._services:
@@ -97,7 +108,9 @@ class Shell:
 class Exchange:
     """One request on its way to its answer."""
 
-    def __init__(self, shell: Shell, service: Service, scope: Scope, headers: Mapping[str, str], receive: Receive) -> None:
+    def __init__(
+        self, shell: Shell, service: Service, scope: Scope, headers: Mapping[str, str], receive: Receive
+    ) -> None:
         self._shell, self._service, self._scope, self._headers, self._receive = shell, service, scope, headers, receive
         self.request_id = f"req-{new_uuid()}"
         self.version: Version = (0, 0)
@@ -125,7 +138,7 @@ class Exchange:
     async def _handle(self) -> Answer:
         shell, scope = self._shell, self._scope
         raw = scope.get("raw_path", scope["path"].encode()).decode("latin-1").split("?")[0]
-        below = unquote(raw[len(self._service.prefix):]) or "/"
+        below = unquote(raw[len(self._service.prefix) :]) or "/"
         if "\x00" in below:
             raise Malformed(reason="The path has a null character in it.")
         path, project = self._service.split(below)
@@ -136,17 +149,21 @@ class Exchange:
             raise missing
         stream = candidates[0].stream
         body = b"" if stream else await read_body(self._receive, self._headers, self._service.body_limit)
-        gone = asyncio.ensure_future(_disconnected(self._receive)) if not stream else None
+        gone = asyncio.ensure_future(disconnected(self._receive)) if not stream else None
 
         def ready() -> Request:
             self._enter(open_route, project)
             return self._ready(candidates, params, path, project, body, stream)
 
+        def handled() -> Answer | Later:
+            request = ready()
+            return request.route.handler(request)  # type: ignore[no-any-return]
+
         try:
             if stream:
                 request = await shell.on_sql(ready)
                 return await request.route.handler(request, chunks_of(self._receive))  # type: ignore[no-any-return]
-            outcome = await shell.on_sql(lambda: (lambda request: request.route.handler(request))(ready()))
+            outcome = await shell.on_sql(handled)
             while isinstance(outcome, Later):
                 outcome = await self._later(outcome, gone)
             return outcome  # type: ignore[no-any-return]
@@ -171,19 +188,45 @@ class Exchange:
                 if not open_route:
                     raise
         self.version = self._service.negotiate(self._headers)
-        if project is not None and not open_route and project != self._caller.project_id and self._caller.user_id != NOBODY.user_id:
+        if (
+            project is not None
+            and not open_route
+            and project != self._caller.project_id
+            and self._caller.user_id != NOBODY.user_id
+        ):
             raise Malformed(reason="Malformed request url")
 
-    def _ready(self, candidates: list[Route], params: Mapping[str, str], path: str, project: str | None, body: bytes, stream: bool) -> Request:
+    def _ready(
+        self,
+        candidates: list[Route],
+        params: Mapping[str, str],
+        path: str,
+        project: str | None,
+        body: bytes,
+        stream: bool,
+    ) -> Request:
         value = None if stream else self._decode(body)
         route = self._pick(candidates, value)
         if route.body is not None and not stream:
             route.body.check(value, self.version)
         self._request = Request(
-            rooms=self._shell._rooms, service=self._service, route=route, method=self._scope["method"], url=self._shell.base(self._scope, self._headers) + self._service.prefix,
-            path=path, params=params, query=_query(self._scope["query_string"]),
-            headers=self._headers, caller=self._caller, version=self.version, request_id=self.request_id, body=value,
-            local=self._local, project_in_url=project, sql=self._shell.on_sql, files=self._shell.on_files,
+            rooms=self._shell._rooms,
+            service=self._service,
+            route=route,
+            method=self._scope["method"],
+            url=self._shell.base(self._scope, self._headers) + self._service.prefix,
+            path=path,
+            params=params,
+            query=_query(self._scope["query_string"]),
+            headers=self._headers,
+            caller=self._caller,
+            version=self.version,
+            request_id=self.request_id,
+            body=value,
+            local=self._local,
+            project_in_url=project,
+            sql=self._shell.on_sql,
+            files=self._shell.on_files,
         )
         return self._request
 
@@ -217,12 +260,15 @@ class Exchange:
     async def _later(self, later: Later, gone: "asyncio.Future[None] | None") -> Answer | Later:
         """Wait, without a thread, until the operation is over, the time is over, or the client has gone."""
         end = asyncio.ensure_future(self._shell._ends.of(later.operation, _patience_s(self._headers)))
-        await asyncio.wait({end, gone} if gone is not None else {end}, return_when=asyncio.FIRST_COMPLETED)
+        watched: set[asyncio.Future[Any]] = {end} if gone is None else {end, gone}
+        await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         row = end.result() if end.done() else None
         if row is None:
             end.cancel()
             if later.making:
-                await self._shell.on_sql(lambda: self._shell._rooms.database.transact(lambda tx: journal.cancel(tx, later.operation)))
+                await self._shell.on_sql(
+                    lambda: self._shell._rooms.database.transact(lambda tx: journal.cancel(tx, later.operation))
+                )
             if gone is not None and gone.done():
                 raise ClientGone()
             raise TimedOut(operation=later.operation)
@@ -260,8 +306,3 @@ def _has_null(value: Any) -> bool:
     if isinstance(value, list):
         return any(map(_has_null, value))
     return isinstance(value, str) and "\x00" in value
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -1,6 +1,7 @@
 """Bodies in and out: read whole within a limit, or in chunks; sent from memory, from a file or from an iterator."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -44,8 +45,16 @@ async def chunks_of(receive: Receive) -> AsyncIterator[bytes]:
             return
 
 
-async def send_answer(answer: Answer, extra: Mapping[str, str], send: Send, head: bool, on_files: OnFiles) -> None:
-    """Send `answer`. A body that breaks off leaves the connection broken, never cleanly ended."""
+async def disconnected(receive: Receive) -> None:
+    """Return when the client has closed the connection, or has been answered."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def send_answer(
+    answer: Answer, extra: Mapping[str, str], send: Send, head: bool, on_files: OnFiles, gone: Callable[[], bool]
+) -> None:
+    """Send `answer`, until `gone` says that nobody listens. A body that breaks off is never cleanly ended."""
     content = answer.content
     if content is None and answer.file is None and answer.chunks is None:
         content = b"" if answer.body is None else msgspec.json.encode(answer.body)
@@ -62,18 +71,21 @@ async def send_answer(answer: Answer, extra: Mapping[str, str], send: Send, head
         return
     source = _file(answer, on_files) if answer.file is not None else _iterator(answer, on_files)
     async for chunk in source:
+        if gone():
+            await source.aclose()
+            return
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _file(answer: Answer, on_files: OnFiles) -> AsyncIterator[bytes]:
+async def _file(answer: Answer, on_files: OnFiles) -> AsyncGenerator[bytes]:
     assert answer.file is not None and answer.length is not None
     left = answer.length
-    file = await on_files(lambda: open(answer.file, "rb", buffering=0))  # type: ignore[arg-type]
+    file = await on_files(partial(answer.file.open, "rb", buffering=0))
     try:
         file.seek(answer.offset)
         while left:
-            chunk = await on_files(lambda: file.read(min(CHUNK, left)))
+            chunk = await on_files(partial(file.read, min(CHUNK, left)))
             if not chunk:
                 raise EOFError(f"{answer.file} is {left} bytes short")
             left -= len(chunk)
@@ -82,8 +94,8 @@ async def _file(answer: Answer, on_files: OnFiles) -> AsyncIterator[bytes]:
         file.close()
 
 
-async def _iterator(answer: Answer, on_files: OnFiles) -> AsyncIterator[bytes]:
+async def _iterator(answer: Answer, on_files: OnFiles) -> AsyncGenerator[bytes]:
     assert answer.chunks is not None
     source = answer.chunks
-    while (chunk := await on_files(lambda: next(source, b""))):
+    while chunk := await on_files(lambda: next(source, b"")):
         yield chunk

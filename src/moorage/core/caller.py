@@ -14,12 +14,12 @@ from moorage.core.errors import Forbidden
 class Needs(StrEnum):
     """What a rule asks of a caller. An administrator passes all of them."""
 
-    ADMIN = "admin"      #: role admin
+    ADMIN = "admin"  #: role admin
     MANAGER = "manager"  #: role manager in the owning project
-    MEMBER = "member"    #: role member in the owning project
-    READER = "reader"    #: role reader in the owning project
+    MEMBER = "member"  #: role member in the owning project
+    READER = "reader"  #: role reader in the owning project
     SERVICE = "service"  #: a service token, or role service
-    ANYONE = "anyone"    #: any valid token
+    ANYONE = "anyone"  #: any valid token
 
 
 @dataclass(frozen=True)

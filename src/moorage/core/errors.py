@@ -1,9 +1,9 @@
 """
 Problems: what can go wrong, each a class whose docstring is the sentence that the user reads.
 
-A problem says *what* (its sentence, filled from its facts), *how bad on the wire* (`status`), *which one* (`code`, never
-changed once released) and *who is in the way* (`blockers`).  The wire shape is chosen in `api/shell`, nowhere else;
-there, blockers are named only to callers who may see them.
+A problem says *what* (its sentence, filled from its facts), *how bad on the wire* (`status`), *which one* (`code`,
+never changed once released) and *who is in the way* (`blockers`). The wire shape is chosen in `api/shell`, nowhere
+else; there, blockers are named only to callers who may see them.
 """
 
 from dataclasses import dataclass

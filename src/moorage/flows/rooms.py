@@ -16,17 +16,17 @@ class Rooms:
     """Built once, by `app`, and passed; nothing in it is global."""
 
     database: Database
-    state: Path                       #: the state directory
-    run: Path                         #: where sockets are: short paths
-    host: str                         #: this host's name; its side effects are in the queue `host:<name>`
-    process: str = ""                 #: id of this process in the journal, for operations that a request carries out itself
+    state: Path  #: the state directory
+    run: Path  #: where sockets are: short paths
+    host: str  #: this host's name; its side effects are in the queue `host:<name>`
+    process: str = ""  #: id of this process in the journal, for operations that a request carries out itself
     backends: Mapping[str, Backend] = field(default_factory=dict)  #: by name; empty in a process without the host lock
-    stores: Mapping[str, Store] = field(default_factory=dict)      #: by id
+    stores: Mapping[str, Store] = field(default_factory=dict)  #: by id
     default_store: str = ""
-    devices: Devices | None = None    #: block devices of this host
-    runner: Any = None                #: the journal's runner, for operations that a request carries out itself
-    settings: Any = None              #: the tree of `moorage.config`
-    identity: Any = None              #: what tokens are made and checked with (`identity.tokens`)
+    devices: Devices | None = None  #: block devices of this host
+    runner: Any = None  #: the journal's runner, for operations that a request carries out itself
+    settings: Any = None  #: the tree of `moorage.config`
+    identity: Any = None  #: what tokens are made and checked with (`identity.tokens`)
 
     @property
     def host_queue(self) -> str:

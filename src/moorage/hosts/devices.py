@@ -1,8 +1,8 @@
 """
 What is asked of whatever gives this host a block device for an attachment, and what may be relied on.
 
-One device for each attachment: nothing is shared, so nothing is counted.  Calling a verb twice is calling it once.  It keeps no
-state that cannot be found again on the machine: `present` looks there.
+One device for each attachment: nothing is shared, so nothing is counted. Calling a verb twice is calling it once. It
+keeps no state that cannot be found again on the machine: `present` looks there.
 """
 
 from abc import ABC, abstractmethod
@@ -51,7 +51,10 @@ class Devices(ABC):
 
     @abstractmethod
     def disconnect(self, attachment: str) -> None:
-        """Leave neither device nor server nor file of `attachment`, in use or not; its export may be dead already. Gone is fine."""
+        """
+        Leave neither device nor server nor file of `attachment`, in use or not; its export may be dead already. Gone is
+        fine.
+        """
 
     @abstractmethod
     def present(self) -> Mapping[str, Device]:

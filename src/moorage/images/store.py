@@ -2,8 +2,8 @@
 What the image service asks of a store, and what it may rely on.
 
 A store keeps *objects*: bytes under a name that is used once and never again (`images/<image id>/<operation>-<epoch>`).
-Calling a verb twice is calling it once.  A verb returns (done, and durable) or raises a `Problem` (not done).  Verbs block;
-they run on worker threads, any number at once for different objects.
+Calling a verb twice is calling it once. A verb returns (done, and durable) or raises a `Problem` (not done). Verbs
+block; they run on worker threads, any number at once for different objects.
 """
 
 from abc import ABC, abstractmethod
@@ -38,7 +38,9 @@ class Traits:
     """What a store can do."""
 
     read_only: bool = False
-    local_files: bool = False  #: `path` names a file of this host, which a volume may lie on and which can be sent straight from disk
+    local_files: bool = (
+        False  #: `path` names a file of this host, which a volume may lie on and which can be sent straight from disk
+    )
 
 
 class Writer(ABC):
@@ -68,7 +70,9 @@ class Store(ABC):
 
     @abstractmethod
     def create(self, name: str, size: int | None) -> Writer:
-        """Begin a new object; `size` in bytes when it is known. A leftover of an earlier try under `name` is replaced."""
+        """
+        Begin a new object; `size` in bytes when it is known. A leftover of an earlier try under `name` is replaced.
+        """
 
     @abstractmethod
     def open(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:

@@ -44,7 +44,7 @@ class Format(StrEnum):
 class Cache(StrEnum):
     """What an acknowledged write of a volume survives."""
 
-    BACK = "back"        #: it is durable after the next flush, as on a disk with a volatile cache
+    BACK = "back"  #: it is durable after the next flush, as on a disk with a volatile cache
     THROUGH = "through"  #: it is durable when it is acknowledged
 
 
@@ -52,27 +52,29 @@ class Door(StrEnum):
     """How the holder of an attachment reaches its export."""
 
     PRIVATE = "private"  #: the daemon's own socket; only for our host agent and hypervisor
-    SOCKET = "socket"    #: a gate on a unix socket; for administrators and services on this host
-    TLS = "tls"          #: a gate on TCP with a TLS pre-shared key; for everybody else
+    SOCKET = "socket"  #: a gate on a unix socket; for administrators and services on this host
+    TLS = "tls"  #: a gate on TCP with a TLS pre-shared key; for everybody else
 
 
 @dataclass(frozen=True)
 class Layer:
     """Bytes with a name. Only rows name layers; a name is used once and never again."""
 
-    name: str                       #: relative to the backend's root: "volumes/<volume id>/<operation>-<epoch>"
+    name: str  #: relative to the backend's root: "volumes/<volume id>/<operation>-<epoch>"
     format: Format
-    size: int                       #: what its user sees, in bytes
-    parent: "Layer | None" = None   #: what shows through where nothing was written; never written to again
+    size: int  #: what its user sees, in bytes
+    parent: "Layer | None" = None  #: what shows through where nothing was written; never written to again
 
 
 @dataclass(frozen=True)
 class Export:
-    """One attachment's door, as the rows ask for it. Unguessable parts come from the rows, so that a replay repeats them."""
+    """
+    One attachment's door, as the rows ask for it. Unguessable parts come from the rows, so that a replay repeats them.
+    """
 
     attachment: str
     volume: str
-    name: str                 #: 128 random bits in hex; grows anew with each generation, never reused
+    name: str  #: 128 random bits in hex; grows anew with each generation, never reused
     read_only: bool
     door: Door
     secret: str | None = None  #: the TLS pre-shared key in hex, for `Door.TLS`
@@ -82,8 +84,8 @@ class Export:
 class Connection:
     """What a holder needs in order to connect."""
 
-    uri: str                        #: an NBD URI (nbd+unix:///NAME?socket=..., nbds://HOST:PORT/NAME)
-    socket: str | None = None       #: path of the unix socket, where there is one
+    uri: str  #: an NBD URI (nbd+unix:///NAME?socket=..., nbds://HOST:PORT/NAME)
+    socket: str | None = None  #: path of the unix socket, where there is one
     host: str | None = None
     port: int | None = None
 
@@ -93,23 +95,23 @@ class Served:
     """How one volume is really served, or was until its server died."""
 
     alive: bool
-    exports: frozenset[str]   #: ids of attachments that can use it now (dead server: that could)
-    head: str                 #: name of the layer that the server has (or had) open for writing
-    lossless: bool            #: a client may be resumed after this death without missing an acknowledged write
+    exports: frozenset[str]  #: ids of attachments that can use it now (dead server: that could)
+    head: str  #: name of the layer that the server has (or had) open for writing
+    lossless: bool  #: a client may be resumed after this death without missing an acknowledged write
 
 
 @dataclass(frozen=True)
 class Space:
     total: int  #: bytes
-    free: int   #: bytes
+    free: int  #: bytes
 
 
 @dataclass(frozen=True)
 class Traits:
     """What a backend can do. The service reads this; it never asks for a backend's name."""
 
-    multiattach: bool = False       #: one volume may be published to several holders
-    extend_attached: bool = False   #: `extend` works while published
+    multiattach: bool = False  #: one volume may be published to several holders
+    extend_attached: bool = False  #: `extend` works while published
     doors: frozenset[Door] = frozenset()
     overlays: frozenset[str] = frozenset()  #: formats of image files that a layer may lie on directly
 
@@ -152,7 +154,9 @@ class Backend(ABC):
 
     @abstractmethod
     def clear(self, volume: str) -> None:
-        """Take away what a dead (or unwanted) server of `volume` left: process, sockets, gates, records; not the layers."""
+        """
+        Take away what a dead (or unwanted) server of `volume` left: process, sockets, gates, records; not the layers.
+        """
 
     @abstractmethod
     def space(self) -> Space:
