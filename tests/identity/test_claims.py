@@ -8,12 +8,11 @@ from moorage.identity.claims import METHODS, UNSCOPED, Claims, Scope, unpack
 from moorage.identity.keys import Keys
 
 NOW = 1_790_000_000_000_000
+HEX = "0123456789abcdef" * 2
 
 
-@pytest.mark.parametrize(
-    "scope", [UNSCOPED, Scope("project", new_hex()), Scope("domain", "default"), Scope("system", "all")]
-)
-@pytest.mark.parametrize("credential", [None, new_hex()])
+@pytest.mark.parametrize("scope", [UNSCOPED, Scope("project", HEX), Scope("domain", "default"), Scope("system", "all")])
+@pytest.mark.parametrize("credential", [None, HEX])
 def test_there_and_back(scope: Scope, credential: str | None) -> None:
     claims = Claims(new_hex(), METHODS, scope, NOW, NOW - 1, (b"a" * 16, b"b" * 16), 7, credential)
     assert unpack(claims.pack()) == claims
