@@ -157,7 +157,8 @@ class Exchange:
 
         def handled() -> Answer | Later:
             request = ready()
-            return request.route.handler(request)  # type: ignore[no-any-return]
+            outcome: Answer | Later = request.route.handler(request)
+            return outcome
 
         try:
             if stream:
@@ -166,7 +167,7 @@ class Exchange:
             outcome = await shell.on_sql(handled)
             while isinstance(outcome, Later):
                 outcome = await self._later(outcome, gone)
-            return outcome  # type: ignore[no-any-return]
+            return outcome
         finally:
             if gone is not None:
                 gone.cancel()
