@@ -22,7 +22,8 @@ from moorage.flows import reconcile
 from moorage.flows.registry import FLOWS
 from moorage.place import Place
 
-LOCK_PATIENCE_S = 5.0
+PROBE_S = 5.0  #: whoever does not say that he is there within this time is stopped, or gone
+LOCK_PATIENCE_S = 15.0  #: in which a holder that is stopped is succeeded
 
 Findings = Sequence[Mapping[str, Any]]
 
@@ -51,7 +52,7 @@ def examine(config: Config, *, fix: bool) -> dict[str, Any]:
         nothing: dict[str, Any] = {"findings": [], "left": [], "failed": []}
         return {"where": f"Nothing of Moorage is in {config.state}", "examined": False, **nothing}
     agent = Agent(place.agent)
-    if place.agent.exists() and agent.answers():
+    if place.agent.exists() and Agent(place.agent, PROBE_S).answers():
         try:
             found: dict[str, Any] = agent.ask("POST", "/moorage/v1/doctor", {"fix": fix})["doctor"]
         except ClientError as problem:

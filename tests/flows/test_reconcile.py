@@ -10,10 +10,12 @@ from sqlalchemy import select, update
 
 from moorage.config import Config
 from moorage.core.ids import new_secret, new_uuid
+from moorage.flows import attachment_device
+from moorage.flows.attachment_device import DeviceElsewhere
 from moorage.flows.reconciliation.finding import KINDS
 from moorage.operations import journal
 from moorage.operations.records import operations
-from moorage.volumes.backend import Cache, Door, Export, Format, Layer
+from moorage.volumes.backend import BackendUnsure, Cache, Door, Export, Format, Layer
 from moorage.volumes.records import volumes
 from tests.cloud import Cloud, running
 from tests.drivers.loops import MIB, read, run, write
@@ -110,6 +112,35 @@ def test_after_the_death_of_a_daemon_on_a_raw_head_gates_go_on_and_devices_need_
     device = drift.update(held, local=True)["device_path"]
     assert drift.row(held)["generation"] == 3
     assert read(device, 1) == b"a" * MIB
+
+
+def test_a_mending_that_is_cut_off_is_begun_again_and_counts_once(
+    drift: Drift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = drift.shared()
+    held, gated = drift.attach(shared), drift.attach(shared, nbd=True)
+    drift.kill_daemon(shared)
+    clear, failures = drift.backend.clear, [BackendUnsure(backend="files", verb="clear")] * 2
+
+    def failing(volume: str) -> None:
+        if failures:
+            raise failures.pop()
+        clear(volume)
+
+    monkeypatch.setattr(drift.backend, "clear", failing)
+    drift.doctor(fix=True)
+    assert (failures, drift.kinds()) == ([], [])
+    assert [(drift.row(id)["state"], drift.row(id)["generation"]) for id in (held, gated)] == [
+        ("error_attaching", 2),
+        ("attached", 1),
+    ]
+
+
+def test_a_device_is_made_only_where_the_volume_is(drift: Drift) -> None:
+    claim = {"id": new_uuid(), "volume_id": new_uuid(), "host": "elsewhere", "mode": "rw"}
+    with pytest.raises(DeviceElsewhere):
+        attachment_device.give(drift.rooms, {**claim, "door": "private", "connector": {"local": True}}, "nbd://x")
+    assert drift.rooms.devices.present() == {}
 
 
 def test_after_the_death_of_a_daemon_on_an_overlay_nobody_is_silently_resumed(drift: Drift) -> None:
@@ -254,3 +285,8 @@ def test_a_restart_keeps_what_runs_and_settles_what_died(state_dir: Path) -> Non
 
 def test_every_kind_of_finding_has_a_sentence_of_its_own() -> None:
     assert len({kind.sentence for kind in KINDS.values()}) == len(KINDS)
+
+
+def test_every_kind_of_finding_is_on_its_page() -> None:
+    page = (Path(__file__).parents[2] / "docs/doctor.md").read_text()
+    assert [name for name in KINDS if f"| `{name}` |" not in page] == []

@@ -1,10 +1,10 @@
-"""An attachment's block device, where its holder is this host: made when its door is open, removed before that closes."""
+"""An attachment's block device, where its holder is this host: made behind its open door, removed before that closes."""
 
 import logging
 from collections.abc import Mapping
 from typing import Any
 
-from moorage.core.errors import Unavailable
+from moorage.core.errors import Conflict, Unavailable
 from moorage.flows.rooms import Rooms
 from moorage.hosts.devices import DevicesUnavailable
 from moorage.volumes import doors
@@ -12,10 +12,18 @@ from moorage.volumes import doors
 log = logging.getLogger(__name__)
 
 
+class DeviceElsewhere(Conflict):
+    """Volume {volume} is served on host {host}; it cannot be a block device of {asked}."""
+
+    code = "device.elsewhere"
+
+
 def give(rooms: Rooms, claim: Mapping[str, Any], uri: str) -> dict[str, str]:
     """What is added to the connection: the path of the device, where the holder gets one."""
     if not doors.makes_device(claim):
         return {}
+    if claim["host"] != rooms.host:
+        raise DeviceElsewhere(volume=claim["volume_id"], host=rooms.host, asked=claim["host"])
     if rooms.devices is None:
         raise DevicesUnavailable(why="its process makes none")
     return {"device_path": rooms.devices.connect(claim["id"], uri, read_only=claim["mode"] == "ro").path}
