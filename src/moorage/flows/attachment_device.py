@@ -1,4 +1,4 @@
-"""An attachment's block device, where its holder is this host: made behind its open door, removed before that closes."""
+"""The block device of an attachment whose holder is this host: made behind its open door, removed before that closes."""
 
 import logging
 from collections.abc import Mapping
