@@ -43,7 +43,7 @@ def _operation(service: Service, route: Route) -> dict[str, Any]:
         "responses": {str(route.success): {"description": "Done."}, "4XX": FAULT, "503": FAULT},
         "security": [] if route.open else [{"token": []}],
     }
-    if route.stream:
+    if route.stream and route.method != "GET":
         operation["requestBody"] = {
             "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
         }

@@ -131,15 +131,14 @@ def test_a_fault_looks_as_the_client_wants_it(cloud: ImageCloud) -> None:
     reply = cloud.call("GET", path, headers={"accept": "application/json"})
     message = "No image found with ID nonesuch<b>"
     assert reply.json == {"message": message, "code": "404 Not Found", "title": "Not Found"}
-    for headers in ({}, {"accept": "*/*"}, {"accept": "text/html"}):
+    for headers in ({}, {"accept": ""}, {"accept": "*/*"}, {"accept": "text/html"}):
         page = cloud.call("GET", path, headers=headers)
         assert page.headers["content-type"] == "text/html; charset=UTF-8"
         text = page.body.decode()
         assert "<title>404 Not Found</title>" in text
         assert "No image found with ID nonesuch&lt;b&gt;<br />" in text
-    for accept in ("text/plain", ""):
-        text = cloud.call("GET", path, headers={"accept": accept}).body.decode()
-        assert text.startswith(f"404 Not Found\n\n{message}")
+    text = cloud.call("GET", path, headers={"accept": "text/plain"}).body.decode()
+    assert text.startswith(f"404 Not Found\n\n{message}")
 
 
 def test_faults_outside_the_handlers(cloud: ImageCloud) -> None:

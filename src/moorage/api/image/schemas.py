@@ -35,6 +35,28 @@ def _or_null(kind: str) -> list[str]:
 _MINIMUM = {"minimum": 0, "maximum": LARGEST_MINIMUM}
 _KEY_POLICIES = ["on_image_deletion", "do_not_delete"]
 
+_HASHES = {
+    "checksum": {"type": "string", "minLength": 32, "maxLength": 32},
+    "os_hash_algo": {"type": "string", "maxLength": 64},
+    "os_hash_value": {"type": "string", "maxLength": 128},
+}
+_LOCATION = {
+    "type": "object",
+    "properties": {
+        "url": {"type": "string", "maxLength": 255},
+        "metadata": {"type": "object"},
+        "validation_data": {
+            "description": "What the data are known to be",
+            "type": "object",
+            "writeOnly": True,
+            "additionalProperties": False,
+            "properties": _HASHES,
+            "required": ["os_hash_algo", "os_hash_value"],
+        },
+    },
+    "required": ["url", "metadata"],
+}
+
 _IMAGE = {
     "id": _field("Names the image; chosen by its creator, or by us", pattern=_UUID),
     "name": _field("What people call the image", _or_null("string"), maxLength=255),
@@ -60,7 +82,7 @@ _IMAGE = {
     "file": _told("Path of the data"),
     "stores": _told("The stores that hold the data, separated by commas, the one that is read first at the beginning"),
     "schema": _told("Path of this schema"),
-    "locations": _field("Where stores keep the data; not shown here", "array", items={"type": "object"}),
+    "locations": _field("Where stores keep the data; not shown here", "array", items=_LOCATION),
     "kernel_id": _known("Image of the kernel to boot with", _or_null("string"), pattern=_UUID),
     "ramdisk_id": _known("Image of the initial RAM disk to boot with", _or_null("string"), pattern=_UUID),
     "instance_uuid": _known("The server that the image is a snapshot of"),

@@ -39,7 +39,7 @@ class ImageService(Service):
         title = _phrase(problem.status)
         line = f"{problem.status} {title}"
         more = _headers(problem, headers)
-        accept = headers.get("accept", "*/*").lower()
+        accept = headers.get("accept", "").lower() or "*/*"  # the SDK asks for nothing, and shows nothing of plain text
         if "application/json" in accept:
             return Answer(problem.status, {"message": message, "code": line, "title": title}, more)
         if "*/*" in accept or "text/html" in accept:

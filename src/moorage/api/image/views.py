@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from moorage.api.request import Request
-from moorage.api.views import Field, View, moment
+from moorage.api.views import Constant, Field, View, moment
 from moorage.flows.image_stores import by_weight
 from moorage.images.image import State
 from moorage.images.service import Image
@@ -16,8 +16,8 @@ IMAGE = View(
     Field("name",             "name"),
     Field("status",           "state"),
     Field("visibility",       "visibility"),
-    Field("protected",        lambda r: bool(r["protected"])),
-    Field("os_hidden",        lambda r: bool(r["hidden"])),
+    Field("protected",        "protected"),
+    Field("os_hidden",        "hidden"),
     Field("owner",            "owner"),
     Field("disk_format",      "disk_format"),
     Field("container_format", "container_format"),
@@ -32,7 +32,7 @@ IMAGE = View(
     Field("updated_at",       lambda r: moment(r["updated_at"], "Z", fraction=False)),
     Field("self",             lambda r: f"/v2/images/{r['id']}"),
     Field("file",             lambda r: f"/v2/images/{r['id']}/file"),
-    Field("schema",           lambda r: "/v2/schemas/image"),
+    Field("schema",           Constant("/v2/schemas/image")),
 )
 
 MEMBER = View(
@@ -41,7 +41,7 @@ MEMBER = View(
     Field("status",           "acceptance"),
     Field("created_at",       lambda r: moment(r["created_at"], "Z", fraction=False)),
     Field("updated_at",       lambda r: moment(r["updated_at"], "Z", fraction=False)),
-    Field("schema",           lambda r: "/v2/schemas/member"),
+    Field("schema",           Constant("/v2/schemas/member")),
 )
 # fmt: on
 
