@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,13 @@ class Host:
         id = str(self.server.call("POST", "/volume/v3/volumes", asked).json["volume"]["id"])
         self.server.until(f"/volume/v3/volumes/{id}", "available")
         return id
+
+    def settled(self, volume: str) -> None:
+        """Wait until no operation is at the volume."""
+        path, deadline = f"/moorage/v1/operations?state=open&resource_id={volume}", time.monotonic() + 60
+        while self.server.call("GET", path).json["operations"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
     def attachments(self, volume: str) -> list[dict[str, Any]]:
         """What Block Storage lists of a volume."""

@@ -148,11 +148,7 @@ def test_a_server_killed_in_the_middle_is_succeeded_by_one_that_settles_it(host:
     host.server.popen.wait()
     process.communicate(timeout=120)
     host.server = type(host.server)(host.state).ready()
-    deadline = time.monotonic() + 30
-    settled = {"available", "reserved", "in-use", "attaching"}
-    while host.server.call("GET", f"/volume/v3/volumes/{volume}").json["volume"]["status"] not in settled:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    host.settled(volume)
     for attachment in host.attachments(volume):
         host.run("detach", attachment["id"], "--force")
     host.server.until(f"/volume/v3/volumes/{volume}", "available")

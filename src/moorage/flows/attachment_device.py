@@ -1,4 +1,4 @@
-"""The block device of an attachment whose holder is this host: made behind its open door, removed before that closes."""
+"""The block device of an attachment whose holder is this host: made behind its open door, removed before it closes."""
 
 import logging
 from collections.abc import Mapping
