@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -82,6 +83,7 @@ class View:
         return View(*self.fields, *fields)
 
 
+@lru_cache(8192)  # the same records are shown again and again
 def moment(at: int | None, suffix: str = "", fraction: bool = True) -> str | None:
     """A time of the database (microseconds since 1970) as ISO text in UTC; None stays None."""
     if at is None:

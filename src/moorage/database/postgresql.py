@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, create_engine
 from sqlalchemy.exc import OperationalError
 
 from moorage.database.errors import DatabaseUnavailable
+from moorage.database.schema import read_document
 from moorage.database.sqlite import ended
 
 _CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
@@ -33,6 +34,7 @@ class Postgresql:
             pool_size=threads,
             max_overflow=threads,
             connect_args={"options": _OPTIONS, "connect_timeout": 10},
+            json_deserializer=read_document,
         )
 
     @contextlib.contextmanager

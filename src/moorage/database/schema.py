@@ -1,7 +1,9 @@
 """The one MetaData that all rooms' tables live in, and the column types that they share."""
 
+import json
 from typing import Any
 
+import msgspec
 from sqlalchemy import BigInteger, Boolean, Column, MetaData, String, Text
 from sqlalchemy.types import JSON
 
@@ -48,3 +50,11 @@ def flag(name: str, default: bool = False, **more: Any) -> Column[bool]:
 def document(name: str, **more: Any) -> Column[Any]:
     """A JSON value, kept as text on both databases."""
     return Column(name, JSON(none_as_null=True), **more)
+
+
+def read_document(text: str | bytes) -> Any:
+    """The JSON value that a column holds, read much faster than by `json`, which reads what only it could write."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)

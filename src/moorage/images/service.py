@@ -13,6 +13,7 @@ from sqlalchemy import insert, select, update
 from moorage.core.caller import Caller, Rule
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
+from moorage.database.among import among
 from moorage.images import location, rules
 from moorage.images.errors import ActionRefused, IdTaken, NotUsable, Protected, TransitionRefused
 from moorage.images.image import LIFE, State, Visibility
@@ -45,11 +46,11 @@ def gather(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> list[Image]:
     tagged: dict[str, list[str]] = {id: [] for id in ids}
     placed: dict[str, list[str]] = {id: [] for id in ids}
     p, t, l = properties.c, tags.c, locations.c  # noqa: E741
-    for row in tx.all(select(properties).where(p.image_id.in_(ids)).order_by(p.name)):
+    for row in tx.all(select(properties).where(among(p.image_id, ids)).order_by(p.name)):
         kept[row["image_id"]][row["name"]] = row["value"]
-    for row in tx.all(select(tags).where(t.image_id.in_(ids)).order_by(t.tag)):
+    for row in tx.all(select(tags).where(among(t.image_id, ids)).order_by(t.tag)):
         tagged[row["image_id"]].append(row["tag"])
-    held = select(locations).where(l.image_id.in_(ids), l.state == location.State.HELD)
+    held = select(locations).where(among(l.image_id, ids), l.state == location.State.HELD)
     for row in tx.all(held.order_by(l.store)):
         placed[row["image_id"]].append(row["store"])
     return [Image(row, kept[row["id"]], tagged[row["id"]], placed[row["id"]]) for row in rows]

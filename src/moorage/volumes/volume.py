@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from moorage.core.caller import Caller
 from moorage.core.errors import Blocker
@@ -54,9 +54,12 @@ class Rules:
     traits: Traits | None = None  #: of the backend; None where this process does not hold it
 
 
+_ONE = select(volumes).where(volumes.c.id == bindparam("id"))
+
+
 def find(tx: Transaction, caller: Caller, id: str) -> Mapping[str, Any]:
     """The volume's row, if the caller may know of it."""
-    row = tx.one(select(volumes).where(volumes.c.id == id))
+    row = tx.one(_ONE, {"id": id})
     if row is None or not caller.sees(row["project_id"]):
         raise VolumeNotFound(id=id[:255])
     return row
@@ -71,6 +74,15 @@ def locked(tx: Transaction, caller: Caller, id: str, *, with_quota: bool = False
     if not found:
         raise VolumeNotFound(id=id[:255])
     return found[0]
+
+
+def made_how(tx: Transaction, caller: Caller, id: str) -> Mapping[str, Any] | None:
+    """
+    How the volume's bytes came to be: `path` (blank, overlay, overlay-on-volume), `bytes` that were moved, `ms` from the
+    request on, and `why` not faster. None: there are none yet.
+    """
+    found: Mapping[str, Any] | None = find(tx, caller, id)["made"]
+    return found
 
 
 def enter(tx: Transaction, caller: Caller, new: New, rules: Rules) -> Mapping[str, Any]:
@@ -106,7 +118,7 @@ def enter(tx: Transaction, caller: Caller, new: New, rules: Rules) -> Mapping[st
 def _size_fits_type(size_gib: int, specs: Mapping[str, str]) -> None:
     least, most = (specs.get(f"provisioning:{name}_vol_size", "") for name in ("min", "max"))
     if (least.isdecimal() and size_gib < int(least)) or (most.isdecimal() and size_gib > int(most)):
-        raise InvalidInput(reason=f"The size {size_gib} GiB is not what the volume type allows ({least or 1} to {most}).")
+        raise InvalidInput(reason=f"The volume type allows {least or 1} to {most} GiB, not {size_gib}.")
 
 
 def begin(

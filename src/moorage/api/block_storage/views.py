@@ -2,15 +2,17 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import select
 
 from moorage.api.block_storage.versions import V
 from moorage.api.request import Request
-from moorage.api.views import Field, View, moment
+from moorage.api.views import Constant, Field, View, moment
 from moorage.core.caller import Caller
 from moorage.database import Transaction
+from moorage.database.among import among, several
 from moorage.volumes.attachment import State
 from moorage.volumes.backend import Door
 from moorage.volumes.records import attachments, volume_types
@@ -40,7 +42,12 @@ def pool(row: Record) -> str:
 
 def service_uuid(row: Record) -> str:
     """The id of the service that serves the volume: the same for all volumes of a backend."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"moorage:{row['host']}@{row['backend']}"))
+    return _named_uuid(f"moorage:{row['host']}@{row['backend']}")
+
+
+@lru_cache(256)
+def _named_uuid(name: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
 
 
 def _metadata(row: Record) -> dict[str, str]:
@@ -48,9 +55,7 @@ def _metadata(row: Record) -> dict[str, str]:
     return {**row["metadata"], **said}
 
 
-def _nothing(row: Record) -> None:
-    return None
-
+NOTHING, NO = Constant(None), Constant(False)
 
 # fmt: off
 VOLUME = View(
@@ -70,24 +75,24 @@ VOLUME = View(
     Field("links",                         "links"),
     Field("user_id",                       "user_id"),
     Field("bootable",                      lambda row: "true" if row["bootable"] else "false"),
-    Field("encrypted",                     lambda row: False),
-    Field("replication_status",            _nothing),
-    Field("consistencygroup_id",           _nothing),
+    Field("encrypted",                     NO),
+    Field("replication_status",            NOTHING),
+    Field("consistencygroup_id",           NOTHING),
     Field("multiattach",                   "multiattach"),
     Field("attachments",                   "attachments"),
     Field("migration_status",              "migration_status",                        admin=True),
-    Field("group_id",                      _nothing,                                  V.GROUPS),
-    Field("provider_id",                   _nothing,                                  V.PROVIDER_ID, admin=True),
-    Field("shared_targets",                lambda row: False,                         V.SHARED_TARGETS),
+    Field("group_id",                      NOTHING,                                  V.GROUPS),
+    Field("provider_id",                   NOTHING,                                  V.PROVIDER_ID, admin=True),
+    Field("shared_targets",                NO,                                       V.SHARED_TARGETS),
     Field("service_uuid",                  service_uuid,                              V.SHARED_TARGETS),
-    Field("cluster_name",                  _nothing,                                  V.CLUSTER_NAME, admin=True),
+    Field("cluster_name",                  NOTHING,                                  V.CLUSTER_NAME, admin=True),
     Field("volume_type_id",                "type_id",                                 V.TYPE_ID),
     Field("consumes_quota",                "consumes_quota",                          V.CONSUMES_QUOTA),
 )
 VOLUME_DETAIL = VOLUME.plus(
     Field("os-vol-tenant-attr:tenant_id",  "project_id"),
     Field("os-vol-mig-status-attr:migstat", "migration_status",                       admin=True),
-    Field("os-vol-mig-status-attr:name_id", _nothing,                                 admin=True),
+    Field("os-vol-mig-status-attr:name_id", NOTHING,                                 admin=True),
     Field("os-vol-host-attr:host",         pool,                                      admin=True),
 )
 VOLUME_SUMMARY = View(
@@ -122,21 +127,29 @@ TYPE = View(
 OPEN_SPECS = frozenset({"RESKEY:availability_zones", "multiattach", "replication_enabled"})
 
 
+_TYPE_NAMES = select(volume_types.c.id, volume_types.c.name)
+_ATTACHED = (
+    select(attachments)
+    .where(among(attachments.c.volume_id, several("ids")), attachments.c.state == str(State.ATTACHED))
+    .order_by(attachments.c.attached_at, attachments.c.id)
+)
+
+
 def volumes(
     request: Request, tx: Transaction, rows: Sequence[Record], view: View = VOLUME_DETAIL
 ) -> list[dict[str, Any]]:
     """The volumes as `view` shows them, with what they take from other tables."""
-    names = {row["id"]: row["name"] for row in tx.all(select(volume_types.c.id, volume_types.c.name))}
+    names = {row["id"]: row["name"] for row in tx.all(_TYPE_NAMES)}
     attached = _attached(tx, [row["id"] for row in rows], request.caller)
-    shown = []
+    shape, above, shown = view.shape(request.version, request.caller), links(request, "volumes/"), []
     for row in rows:
         record = {
             **row,
             "type_name": names.get(row["type_id"]),
-            "links": links(request, f"volumes/{row['id']}"),
+            "links": [{"rel": link["rel"], "href": link["href"] + row["id"]} for link in above],
             "attachments": attached.get(row["id"], []),
         }
-        body = view(record, request.version, request.caller)
+        body = shape(record)
         if view is VOLUME_DETAIL and row["image_metadata"]:
             body["volume_image_metadata"] = row["image_metadata"]
         shown.append(body)
@@ -151,11 +164,7 @@ def volume(request: Request, tx: Transaction, row: Record, view: View = VOLUME_D
 def _attached(tx: Transaction, ids: Sequence[str], caller: Caller) -> dict[str, list[dict[str, Any]]]:
     """What a volume shows of those that are attached to it. Their hosts are nobody's business but a service's."""
     found: dict[str, list[dict[str, Any]]] = {}
-    c = attachments.c
-    query = (
-        select(attachments).where(c.volume_id.in_(ids), c.state == str(State.ATTACHED)).order_by(c.attached_at, c.id)
-    )
-    for row in tx.all(query) if ids else ():
+    for row in tx.all(_ATTACHED, {"ids": ids}) if ids else ():
         found.setdefault(row["volume_id"], []).append(
             {
                 "id": row["volume_id"],
