@@ -1,4 +1,4 @@
-"""python -m conformance.clouds port | write FROM TO PORT | judge DIFFERENCES KNOWN: what `run` needs besides a shell."""
+"""python -m conformance.clouds port | write FROM TO PORT | judge DIFFERENCES KNOWN: what `run` needs besides shell."""
 
 import re
 import socket

@@ -108,9 +108,10 @@ class Process:
         return self.popen.wait(20)
 
 
-def down(state: Path) -> str:
+def down(state: Path, **environment: str) -> str:
     """`moorage down`; what it printed."""
     command = [sys.executable, "-m", "moorage", "down", "--state", str(state)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    environment = {**os.environ, **environment}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from moorage.database.locks import started
+from tests import postgres
 from tests.server import Process, down
 
 
@@ -69,6 +70,22 @@ def test_api_worker_and_host_together_are_one_up(state: Path) -> None:
     attachment = api.attach(api.volume())
     assert api.call("DELETE", f"/volume/v3/attachments/{attachment}").status == 200
     assert host.popen.poll() is None
+
+
+def test_several_processes_share_postgresql_as_they_share_sqlite(
+    state_dir: Path, postgres_server: postgres.Server
+) -> None:
+    with postgres_server.database() as url:
+        up = Process(state_dir, MOORAGE_DATABASE=url).ready()
+        api = Process(state_dir, "api", MOORAGE_DATABASE=url).ready()
+        volume = api.volume()
+        attachment = api.attach(volume)
+        up.kill()
+        again = Process(state_dir, MOORAGE_DATABASE=url).ready()
+        assert api.call("DELETE", f"/volume/v3/attachments/{attachment}").status == 200
+        again.until(f"/volume/v3/volumes/{volume}", "available")
+        assert not (state_dir / "moorage.db").exists()
+        down(state_dir, MOORAGE_DATABASE=url)
 
 
 def test_down_stops_everything_and_says_what(state: Path) -> None:

@@ -56,7 +56,8 @@ class App:
     def __init__(self, config: Config, role: str = "up") -> None:
         self.config, self.role, self.place = config, role, Place(config.state)
         self.place.prepare()
-        self.place.keep_private(self.place.database)
+        if not config.database:
+            self.place.keep_private(self.place.database)
         self.database = Database(config.database_url)
         upgrade(self.database)
         self.me = Process.this(role, config.host)
