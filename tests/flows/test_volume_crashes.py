@@ -31,7 +31,7 @@ def _factory(kind: str) -> str:
     return f"{volume_scenes.__name__}:{SCENES[kind].__name__}"
 
 
-@pytest.mark.parametrize(("kind", "point"), PLACES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("kind", "point"), PLACES, ids=str)
 def test_killed_anywhere_it_converges(state_dir: Path, kind: str, point: Point) -> None:
     if point.back and all(step.forward_only for step in FLOWS[kind].steps):
         pytest.skip("it is never turned back")
@@ -40,7 +40,7 @@ def test_killed_anywhere_it_converges(state_dir: Path, kind: str, point: Point) 
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-@pytest.mark.parametrize(("kind", "point"), SAMPLE, ids=lambda value: str(value))
+@pytest.mark.parametrize(("kind", "point"), SAMPLE, ids=str)
 def test_killed_inside_its_last_step_it_converges_on_postgresql(
     database_url: str, state_dir: Path, kind: str, point: Point
 ) -> None:
@@ -49,7 +49,7 @@ def test_killed_inside_its_last_step_it_converges_on_postgresql(
 
 @CHAOS
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-@pytest.mark.parametrize(("kind", "point"), PLACES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("kind", "point"), PLACES, ids=str)
 def test_killed_anywhere_it_converges_on_postgresql(
     database_url: str, state_dir: Path, kind: str, point: Point
 ) -> None:

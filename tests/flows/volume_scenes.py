@@ -1,6 +1,6 @@
 """
-Volumes on real files with real daemons, for the crash tools: each scene begins one operation and knows what must be true
-of the world when it is over, done or undone.
+Volumes on real files with real daemons, for the crash tools: each scene begins one operation and knows what must be
+true of the world when it is over, done or undone.
 """
 
 import dataclasses
@@ -26,7 +26,8 @@ from moorage.operations.records import State
 from moorage.volumes import attachment, layers, quota, reservation, volume, volume_type
 from moorage.volumes.backend import Door
 from moorage.volumes.bootstrap import bootstrap
-from moorage.volumes.records import attachments, layers as layer_rows, volumes
+from moorage.volumes.records import attachments, volumes
+from moorage.volumes.records import layers as layer_rows
 from moorage.volumes.settings import VolumeSettings
 from moorage.volumes.status import derive
 from moorage.volumes.volume import New, Rules

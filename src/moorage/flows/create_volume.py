@@ -14,7 +14,7 @@ def head(work: Work) -> Mapping[str, Any]:
     row = volume_of(work)
     if row["head"] is None:
         layer = fresh(work, work.input["size_gib"] * GIB, None, Format.RAW)
-        give_head(work, layer, {"path": "blank", "bytes": 0})
+        give_head(work, layer, "blank")
         return {"layer": layer.name}
     return {"layer": row["head"]}
 

@@ -1,8 +1,9 @@
 """
 Delete a volume: its head, then each layer below that nobody else needs, then its row.
 
-The layer that is being deleted is always the volume's head, so that a run that starts again goes on where the last one
-stopped.  Whether the one below is still needed is decided under its lock, in the transaction in which the one above it goes.
+The layer that is being deleted is always the volume's head, so that a run that starts again goes on where the last
+one stopped.  Whether the one below is still needed is decided under its lock, in the transaction in which the one
+above it goes.
 """
 
 from collections.abc import Mapping

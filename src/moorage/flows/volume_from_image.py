@@ -1,8 +1,8 @@
 """
 Make a volume from an image: its head lies on the stored image's file. No byte is copied, whatever the size.
 
-The image's row is locked while the volume is entered as a user of the file, so that the image's deletion leaves the file to
-the volume, or the volume is not made.
+The image's row is locked while the volume is entered as a user of the file, so that the image's deletion leaves the
+file to the volume, or the volume is not made.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -142,7 +142,7 @@ def head(work: Work) -> Mapping[str, Any]:
     with work.rooms.database.read() as tx:
         below = layers.chain(tx, row["base"])
     layer = fresh(work, work.input["size_gib"] * GIB, below)
-    give_head(work, layer, {"path": "overlay", "bytes": 0})
+    give_head(work, layer, "overlay")
     return {"layer": layer.name}
 
 

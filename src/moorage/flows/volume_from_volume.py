@@ -30,7 +30,8 @@ def begin(
     """Begin to make a volume of `source`, whose row and whose project's quota are locked."""
     if source["status"] != "available" or attachment.held(tx, source["id"]):
         raise InvalidVolume(
-            reason=f"Volume {source['id']} status must be available to be copied, but the current status is {source['status']}.",
+            reason=f"Volume {source['id']} status must be available to be copied, "
+            f"but the current status is {source['status']}.",
             blockers=volume.blockers(tx, source),
         )
     row = volume.enter(tx, caller, new, rules)
@@ -86,7 +87,7 @@ def head(work: Work) -> Mapping[str, Any]:
     with work.rooms.database.read() as tx:
         below = layers.chain(tx, row["base"])
     layer = fresh(work, work.input["size_gib"] * GIB, below)
-    give_head(work, layer, {"path": "overlay-on-volume", "bytes": 0})
+    give_head(work, layer, "overlay-on-volume")
     return {"layer": layer.name}
 
 

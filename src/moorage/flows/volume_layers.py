@@ -1,9 +1,9 @@
 """
 What the flows of volumes do with layers: make a head, take it back, clear what an earlier run has left.
 
-Files come before rows: a layer's name is entered only once its bytes are durable, in a transaction that fails where the
-operation has been taken over meanwhile.  The name tells which run of which operation has made the bytes, so that what no
-row names can be told from what one does.
+Files come before rows: a layer's name is entered only once its bytes are durable, in a transaction that fails where
+the operation has been taken over meanwhile.  The name tells which run of which operation has made the bytes, so that
+what no row names can be told from what one does.
 """
 
 from collections.abc import Mapping
@@ -64,14 +64,17 @@ def sweep(work: Work) -> None:
         backend.delete(name)
 
 
-def give_head(work: Work, layer: Layer, made: Mapping[str, Any]) -> None:
-    """Let the new volume's head be `layer`."""
+def give_head(work: Work, layer: Layer, path: str, bytes_moved: int = 0, why: str | None = None) -> None:
+    """Let the new volume's head be `layer`; it came to be by `path`, and `why` not by a faster one."""
     with work.transaction() as tx:
-        if not tx.lock(volumes, [work.resource_id]):
+        found = tx.lock(volumes, [work.resource_id])
+        if not found:
             raise VolumeNotFound(id=work.resource_id)
+        took_ms = (tx.now - found[0]["created_at"]) // 1000
+        made = {"path": path, "bytes": bytes_moved, "ms": took_ms, "why": why}
         layers.enter(tx, layer, work.input["backend"])
         change = update(volumes).where(volumes.c.id == work.resource_id)
-        tx.run(change.values(head=layer.name, base=None, made=dict(made)))
+        tx.run(change.values(head=layer.name, base=None, made=made))
 
 
 def take_back_head(work: Work) -> None:

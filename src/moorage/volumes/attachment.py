@@ -1,8 +1,8 @@
 """
 An attachment: one volume made usable by one holder, from reservation to release.
 
-A volume has as many attachments as it has users, which without multi-attach is one.  The table below is the whole life of
-an attachment; any move that it does not list is refused.
+A volume has as many attachments as it has users, which without multi-attach is one.  The table below is the whole
+life of an attachment; any move that it does not list is refused.
 """
 
 from collections.abc import Mapping

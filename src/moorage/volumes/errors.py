@@ -106,7 +106,10 @@ class InvalidType(Refused):
 
 
 class NotReservable(InvalidVolume):
-    """Invalid volume: Volume {id} status must be available or downloading to reserve, but the current status is {status}."""
+    """
+    Invalid volume: Volume {id} status must be available or downloading to reserve, but the current status is
+    {status}.
+    """
 
     code = "volume.taken"
 
@@ -122,9 +125,9 @@ class NotReservableShared(InvalidVolume):
 
 class NotDeletable(InvalidVolume):
     """
-    Invalid volume: Volume status must be available or error or error_restoring or error_extending or error_managing and must
-    not be migrating, attached, belong to a group, have snapshots, awaiting a transfer, or be disassociated from snapshots after
-    volume transfer.
+    Invalid volume: Volume status must be available or error or error_restoring or error_extending or error_managing
+    and must not be migrating, attached, belong to a group, have snapshots, awaiting a transfer, or be disassociated
+    from snapshots after volume transfer.
     """
 
     code = "volume.not-deletable"

@@ -14,7 +14,9 @@ from moorage.volumes.errors import HeldByServer
 
 
 def check(row: Mapping[str, Any], caller: Caller, no_compute: str) -> None:
-    """Raise `HeldByServer` where a server uses the attachment and the caller is neither a service nor an administrator."""
+    """
+    Raise `HeldByServer` where a server uses the attachment and the caller is neither a service nor an administrator.
+    """
     used = row["instance_uuid"] and row["connection"]
     if used and no_compute != "allow" and not (caller.is_service or caller.is_admin):
         raise HeldByServer(

@@ -1,4 +1,7 @@
-"""Quality of service: named sets of limits that volume types refer to. They are kept and shown; no backend enforces them yet."""
+"""
+Quality of service: named sets of limits that volume types refer to. They are kept and shown; no backend enforces them
+yet.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,8 +1,8 @@
 """
 Quotas: how much a project may have, and how much it has.
 
-A project's row is locked before its usage is decided on, so the last unit goes to one caller only.  Usage changes in the
-transaction that makes or forgets what is counted; `recount` says what it must be.
+A project's row is locked before its usage is decided on, so the last unit goes to one caller only.  Usage changes in
+the transaction that makes or forgets what is counted; `recount` says what it must be.
 """
 
 from collections.abc import Mapping
@@ -55,20 +55,23 @@ def charge(
     size_gib: int,
     defaults: Mapping[str, int],
 ) -> None:
-    """Count `count` volumes and `gigabytes` more, of which one volume has `size_gib`; refuse what goes beyond a limit."""
+    """
+    Count `count` volumes and `gigabytes` more, of which one volume has `size_gib`; refuse what goes beyond a limit.
+    """
     row, limit = lock(tx, project_id), limits(tx, project_id, defaults)
     used = row["usage"]
     largest = limit.get("per_volume_gigabytes", -1)
     if 0 <= largest < size_gib:
         raise OverQuota(
-            sentence=f"VolumeSizeExceedsLimit: Requested volume size {size_gib}G is larger than maximum allowed limit {largest}G."
+            sentence=f"VolumeSizeExceedsLimit: Requested volume size {size_gib}G is larger than maximum allowed limit "
+            f"{largest}G."
         )
     for key in ("gigabytes", f"gigabytes:{type_id}"):
         have, may = used.get(key, 0), limit.get(key, -1)
         if gigabytes and 0 <= may < have + gigabytes:
             raise OverQuota(
-                sentence="VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes quota. "
-                f"Requested {gigabytes}G, quota is {may}G and {have}G has been consumed."
+                sentence="VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes "
+                f"quota. Requested {gigabytes}G, quota is {may}G and {have}G has been consumed."
             )
     for key in ("volumes", f"volumes:{type_id}"):
         have, may = used.get(key, 0), limit.get(key, -1)

@@ -1,9 +1,9 @@
 """
 The tables of volumes: types, quotas, volumes, layers, attachments.
 
-A volume's `status` is derived (`volumes.status`) and stored for filtering.  `head` names the layer that its writes go to, or
-will go to once it is served; null until there are bytes, and `base` then says what the head is going to lie on, so that it is
-counted as a user of it.  A volume's row goes with the volume; an attachment's row stays as history.
+A volume's `status` is derived (`volumes.status`) and stored for filtering.  `head` names the layer that its writes go
+to, or will go to once it is served; null until there are bytes, and `base` then says what the head is going to lie
+on, so that it is counted as a user of it.  A volume's row goes with the volume; an attachment's row stays as history.
 """
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, PrimaryKeyConstraint, Table

@@ -67,7 +67,8 @@ def test_the_refusal_that_clients_parse(rig: Rig) -> None:
     id = rig.volume()
     claim = reserve(rig, id)
     refused = rig.call("POST", "/attachments", {"attachment": {"volume_uuid": id}})
-    text = f"Invalid volume: Volume {id} status must be available or downloading to reserve, but the current status is reserved."
+    text = f"Invalid volume: Volume {id} status must be available or downloading to reserve, "
+    text += "but the current status is reserved."
     assert (refused.status, refused.message) == (400, f"{text} In the way: attachment {claim['id']}.")
 
 

@@ -145,10 +145,12 @@ def test_bodies_that_are_none(fast: Rig, content: bytes, kind: str, status: int)
 
 ACTIONS = (
     {}, {"bogus": {}}, {"os-extend": {"new_size": 2}, "os-set_bootable": {"bootable": True}}, [], "x", 5,
-    {"os-extend": {}}, {"os-extend": {"new_size": None}}, {"os-extend": {"new_size": 0}}, {"os-extend": {"new_size": "x"}},
+    {"os-extend": {}}, {"os-extend": {"new_size": None}}, {"os-extend": {"new_size": 0}},
+    {"os-extend": {"new_size": "x"}},
     {"os-extend": None}, {"os-set_bootable": {"bootable": "maybe"}}, {"os-set_bootable": {}}, {"os-set_bootable": None},
     {"os-update_readonly_flag": {"readonly": None}}, {"os-set_image_metadata": {"metadata": {"a": 1}}},
-    {"os-set_image_metadata": {"metadata": {"a": "\0"}}}, {"os-unset_image_metadata": {}}, {"os-unset_image_metadata": {"key": ""}},
+    {"os-set_image_metadata": {"metadata": {"a": "\0"}}}, {"os-unset_image_metadata": {}},
+    {"os-unset_image_metadata": {"key": ""}},
 )  # fmt: skip
 
 
@@ -164,7 +166,8 @@ def _one(fast: Rig) -> str:
 
 ATTACHMENTS = (
     {}, {"volume_uuid": "x"}, {"volume_uuid": None}, {"volume_uuid": 5}, {"volume_uuid": NOWHERE, "mode": "x"},
-    {"volume_uuid": NOWHERE, "connector": "x"}, {"volume_uuid": NOWHERE, "connector": []}, {"volume_uuid": NOWHERE, "bogus": 1},
+    {"volume_uuid": NOWHERE, "connector": "x"}, {"volume_uuid": NOWHERE, "connector": []},
+    {"volume_uuid": NOWHERE, "bogus": 1},
     {"volume_uuid": NOWHERE, "instance_uuid": "x"}, {"volume_uuid": NOWHERE, "connector": {"host": "a\0b"}},
     {"volume_uuid": NOWHERE, "connector": {str(n): 1 for n in range(100)}},
 )  # fmt: skip
@@ -187,7 +190,9 @@ VALUES = ("nonesuch", NOWHERE, "%2e%2e", "a%20b", "%F0%9F%92%A3", "x" * 3000, "'
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: value[:20])
 def test_no_path_breaks_anything(rig: Rig, value: str) -> None:
-    """Every route with a parameter, asked with what no client should ask: never a 5xx but the 501 of what is to come."""
+    """
+    Every route with a parameter, asked with what no client should ask: never a 5xx but the 501 of what is to come.
+    """
     for route in ROUTES:
         if "{" not in route.path:
             continue

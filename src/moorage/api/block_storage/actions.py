@@ -52,7 +52,9 @@ def bootable(request: Request) -> Answer:
 
 
 def reset_status(request: Request) -> Answer | Later:
-    """The volume has the status that the administrator says, what is attached fenced first where that contradicts it."""
+    """
+    The volume has the status that the administrator says, what is attached fenced first where that contradicts it.
+    """
     asked = request.body["os-reset_status"]
     for name, known in (
         ("status", {*override.STATUSES, *override.REFUSED, "error_deleting"}),

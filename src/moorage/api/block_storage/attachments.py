@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from moorage.api.block_storage import lists, policy, views
+from moorage.api.block_storage import keys, lists, policy, views
 from moorage.api.block_storage.lists import Listing
 from moorage.api.request import Answer, Later, Request
 from moorage.core.caller import Caller
@@ -46,8 +46,13 @@ def create(request: Request) -> Answer | Later:
         request.caller.must(policy.ATTACHMENT_CREATE, row["project_id"])
         door = _door(request, row, connector) if connector else None
         row = volume.locked(tx, request.caller, row["id"])
+        first = keys.earlier(tx, request, row["project_id"], frozenset({"publish-attachment"}))
+        if first is not None:
+            return Later(first["id"], _shown(first["input"]["attachment"]))
         instance = asked.get("instance_uuid") or None
-        claim, operation = reservation.reserve(tx, request.caller, row, instance, asked.get("mode"), connector, door)
+        claim, operation = reservation.reserve(
+            tx, request.caller, row, instance, asked.get("mode"), connector, door, keys.asked(request)
+        )
         if operation is None:
             return _answer(request, claim, secret=True)
     return Later(operation, _shown(claim["id"]), making=True)

@@ -34,7 +34,8 @@ _SINCE = "2026-01-01T00:00:00+00:00"
 _FILTERS = (
     (
         "volume",
-        "name status metadata bootable migration_status availability_zone group_id size created_at updated_at consumes_quota",
+        "name status metadata bootable migration_status availability_zone group_id size created_at updated_at "
+        "consumes_quota",
     ),
     ("backup", "name status volume_id"),
     ("snapshot", "name status volume_id metadata availability_zone consumes_quota"),

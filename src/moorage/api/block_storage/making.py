@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from moorage.api.block_storage import keys
 from moorage.api.request import Request, boolean
 from moorage.core.errors import Malformed
 from moorage.core.ids import is_uuid
@@ -13,26 +14,30 @@ from moorage.volumes import quota, volume, volume_type
 from moorage.volumes.errors import InvalidInput, NotMadeYet
 from moorage.volumes.volume import New, Rules
 
+MADE_BY = frozenset({"create-volume", "volume-from-image", "volume-from-volume"})
 _SOURCES = ("snapshot_id", "source_volid", "imageRef", "backup_id")
 
 
 def made(tx: Transaction, request: Request) -> Mapping[str, Any]:
     """The row of the volume that the request asks for, its operation begun."""
-    asked = _asked(request.body["volume"])
+    asked, key = _asked(request.body["volume"]), keys.asked(request)
     project = request.caller.project_id
     if project is None:
         raise Malformed(reason="A volume belongs to a project: a token with a project is needed.")
     quota.lock(tx, project)
+    first = keys.earlier(tx, request, project, MADE_BY)
+    if first is not None:
+        return volume.find(tx, request.caller, first["resource_id"])
     if asked["imageRef"] is not None:
         source = volume_from_image.Source(image_id(asked["imageRef"]), stores(request))
         return volume_from_image.begin(
-            tx, request.caller, source, lambda image: _new(tx, request, asked, image=image), rules(request)
+            tx, request.caller, source, lambda image: _new(tx, request, asked, image=image), rules(request), key
         )
     if asked["source_volid"] is not None:
         row = volume.locked(tx, request.caller, asked["source_volid"])
         new = _new(tx, request, asked, source=row)
-        return volume_from_volume.begin(tx, request.caller, row, new, rules(request, row["backend"]))
-    return volume.create(tx, request.caller, _new(tx, request, asked), rules(request))
+        return volume_from_volume.begin(tx, request.caller, row, new, rules(request, row["backend"]), key)
+    return volume.create(tx, request.caller, _new(tx, request, asked), rules(request), key)
 
 
 def _asked(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,8 +57,9 @@ def _asked(body: Mapping[str, Any]) -> dict[str, Any]:
         raise NotMadeYet(kind="Group", id=body["group_id"])
     if body.get("multiattach") is not None and boolean(body["multiattach"], "multiattach"):
         raise Malformed(
-            reason="multiattach parameter has been removed. The default behavior is to use multiattach enabled volume types. "
-            "Contact your administrator to create a multiattach enabled volume type and use it to create multiattach volumes."
+            reason="multiattach parameter has been removed. The default behavior is to use multiattach enabled "
+            "volume types. Contact your administrator to create a multiattach enabled volume type and use it to create "
+            "multiattach volumes."
         )
     return asked
 
@@ -127,7 +133,7 @@ def backend(request: Request, type_row: Mapping[str, Any]) -> str:
         if wanted not in names:
             raise InvalidInput(reason=f"No backend is called {wanted}, as the volume type asks for.")
         return str(wanted)
-    return request.rooms.settings.volumes.default_backend or names[0]
+    return str(request.rooms.settings.volumes.default_backend or names[0])
 
 
 def rules(request: Request, backend_name: str | None = None) -> Rules:

@@ -10,7 +10,6 @@ from moorage.api.block_storage.versions import V
 from moorage.api.request import Answer, Request
 from moorage.core.caller import Rule
 from moorage.core.errors import Changed, Malformed
-from moorage.database import Transaction
 from moorage.volumes import volume
 from moorage.volumes.errors import InvalidVolume, KeyNotFound
 
@@ -80,7 +79,7 @@ def _change(request: Request, rule: Rule, changed: Any) -> dict[str, str]:
         request.caller.must(rule, row["project_id"])
         if row["status"] in ("maintenance", "uploading"):
             raise InvalidVolume(reason=f"Metadata of a volume cannot be changed while it is {row['status']}.")
-        _matches(tx, request, row)
+        _matches(request, row)
         known: dict[str, str] = changed(dict(row["metadata"]))
         if len(known) > MOST:
             raise Malformed(reason=f"A volume has {MOST} pairs of metadata at most.")
@@ -88,11 +87,12 @@ def _change(request: Request, rule: Rule, changed: Any) -> dict[str, str]:
         return known
 
 
-def _matches(tx: Transaction, request: Request, row: Mapping[str, Any]) -> None:
-    wanted = request.headers.get("if-match")
-    if wanted is not None and request.version >= V.ETAGS and request.method == "PUT" and wanted.strip() != "*":
-        if _etag({"metadata": row["metadata"]}) not in [tag.strip().strip('"') for tag in wanted.split(",")]:
-            raise Changed()
+def _matches(request: Request, row: Mapping[str, Any]) -> None:
+    wanted = request.headers.get("if-match", "*").strip()
+    if wanted == "*" or request.version < V.ETAGS or request.method != "PUT":
+        return
+    if _etag({"metadata": row["metadata"]}) not in [tag.strip().strip('"') for tag in wanted.split(",")]:
+        raise Changed()
 
 
 def _etag(body: Mapping[str, Any]) -> str:

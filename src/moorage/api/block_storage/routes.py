@@ -1,5 +1,7 @@
 """Every call of Block Storage v3, below `/volume/v3` with or without a project id."""
 
+from collections.abc import Callable
+
 from moorage.api.block_storage import (
     actions,
     attachments,
@@ -15,10 +17,23 @@ from moorage.api.block_storage import (
     volumes,
 )
 from moorage.api.block_storage.versions import V
+from moorage.api.bodies import Body
+from moorage.api.request import Answer, Later, Request
 from moorage.api.routes import Route
 
+ACTION = "/volumes/{id}/action"
 PAGING = ("limit", "marker", "offset", "sort", "sort_key", "sort_dir")
 LISTED = (*PAGING, "all_tenants", *volumes.LISTING.filters)
+
+ATTACHED = (*PAGING, "all_tenants", *attachments.LISTING.filters)
+
+
+Handler = Callable[[Request], Answer | Later]
+
+
+def _act(handler: Handler, name: str, body: Body | None = None, success: int = 200) -> Route:
+    return Route("POST", ACTION, handler, action=name, body=body, success=success)
+
 
 # fmt: off
 ROUTES = (
@@ -41,24 +56,28 @@ ROUTES = (
     Route("GET",    "/volumes/{id}/metadata/{key}",       metadata.show),
     Route("PUT",    "/volumes/{id}/metadata/{key}",       metadata.put, body=schemas.META_ITEM),
     Route("DELETE", "/volumes/{id}/metadata/{key}",       metadata.remove),
-    Route("POST",   "/volumes/{id}/action",               actions.extend, action="os-extend", body=schemas.EXTEND, success=202),
-    Route("POST",   "/volumes/{id}/action",               actions.readonly, action="os-update_readonly_flag", body=schemas.READONLY, success=202),
-    Route("POST",   "/volumes/{id}/action",               actions.bootable, action="os-set_bootable", body=schemas.BOOTABLE),
-    Route("POST",   "/volumes/{id}/action",               actions.reset_status, action="os-reset_status", body=schemas.RESET_STATUS, success=202),
-    Route("POST",   "/volumes/{id}/action",               actions.force_delete, action="os-force_delete", success=202),
-    Route("POST",   "/volumes/{id}/action",               actions.set_image_metadata, action="os-set_image_metadata", body=schemas.SET_IMAGE_METADATA),
-    Route("POST",   "/volumes/{id}/action",               actions.unset_image_metadata, action="os-unset_image_metadata", body=schemas.UNSET_IMAGE_METADATA),
-    Route("POST",   "/volumes/{id}/action",               actions.show_image_metadata, action="os-show_image_metadata"),
+    _act(actions.extend, "os-extend", schemas.EXTEND, success=202),
+    _act(actions.readonly, "os-update_readonly_flag", schemas.READONLY, success=202),
+    _act(actions.bootable, "os-set_bootable", schemas.BOOTABLE),
+    _act(actions.reset_status, "os-reset_status", schemas.RESET_STATUS, success=202),
+    _act(actions.force_delete, "os-force_delete", success=202),
+    _act(actions.set_image_metadata, "os-set_image_metadata", schemas.SET_IMAGE_METADATA),
+    _act(actions.unset_image_metadata, "os-unset_image_metadata", schemas.UNSET_IMAGE_METADATA),
+    _act(actions.show_image_metadata, "os-show_image_metadata"),
 
-    Route("POST",   "/attachments",                       attachments.create, V.NEW_ATTACH, body=schemas.ATTACHMENT_CREATE),
-    Route("GET",    "/attachments",                       attachments.index, V.NEW_ATTACH, query=(*PAGING, "all_tenants", *attachments.LISTING.filters)),
-    Route("GET",    "/attachments/detail",                attachments.detail, V.NEW_ATTACH, query=(*PAGING, "all_tenants", *attachments.LISTING.filters)),
+    Route("POST",   "/attachments",                       attachments.create,
+          V.NEW_ATTACH, body=schemas.ATTACHMENT_CREATE),
+    Route("GET",    "/attachments",                       attachments.index, V.NEW_ATTACH, query=ATTACHED),
+    Route("GET",    "/attachments/detail",                attachments.detail, V.NEW_ATTACH, query=ATTACHED),
     Route("GET",    "/attachments/{id}",                  attachments.show, V.NEW_ATTACH),
-    Route("PUT",    "/attachments/{id}",                  attachments.update, V.NEW_ATTACH, body=schemas.ATTACHMENT_UPDATE),
+    Route("PUT",    "/attachments/{id}",                  attachments.update,
+          V.NEW_ATTACH, body=schemas.ATTACHMENT_UPDATE),
     Route("DELETE", "/attachments/{id}",                  attachments.delete, V.NEW_ATTACH),
-    Route("POST",   "/attachments/{id}/action",           attachments.complete, V.ATTACH_COMPLETE, action="os-complete", success=204),
+    Route("POST",   "/attachments/{id}/action",           attachments.complete,
+          V.ATTACH_COMPLETE, action="os-complete", success=204),
 
-    Route("GET",    "/types",                             types.index, query=(*PAGING, "is_public", "name", "extra_specs")),
+    Route("GET",    "/types",                             types.index,
+          query=(*PAGING, "is_public", "name", "extra_specs")),
     Route("POST",   "/types",                             types.create, body=schemas.TYPE_CREATE),
     Route("GET",    "/types/default",                     types.show_default),
     Route("GET",    "/types/{id}",                        types.show),
@@ -70,12 +89,15 @@ ROUTES = (
     Route("PUT",    "/types/{id}/extra_specs/{key}",      types.set_spec, body=schemas.SPEC),
     Route("DELETE", "/types/{id}/extra_specs/{key}",      types.delete_spec, success=202),
     Route("GET",    "/types/{id}/os-volume-type-access",  types.access),
-    Route("POST",   "/types/{id}/action",                 types.add_access, action="addProjectAccess", body=schemas.ADD_ACCESS, success=202),
-    Route("POST",   "/types/{id}/action",                 types.remove_access, action="removeProjectAccess", body=schemas.REMOVE_ACCESS, success=202),
+    Route("POST",   "/types/{id}/action",                 types.add_access,
+          action="addProjectAccess", body=schemas.ADD_ACCESS, success=202),
+    Route("POST",   "/types/{id}/action",                 types.remove_access,
+          action="removeProjectAccess", body=schemas.REMOVE_ACCESS, success=202),
     Route("GET",    "/types/{id}/encryption",             types.encryption),
     Route("GET",    "/default-types",                     types.default_types, V.DEFAULT_TYPES),
     Route("GET",    "/default-types/{project}",           types.default_type, V.DEFAULT_TYPES),
-    Route("PUT",    "/default-types/{project}",           types.set_default_type, V.DEFAULT_TYPES, body=schemas.DEFAULT_TYPE),
+    Route("PUT",    "/default-types/{project}",           types.set_default_type,
+          V.DEFAULT_TYPES, body=schemas.DEFAULT_TYPE),
     Route("DELETE", "/default-types/{project}",           types.unset_default_type, V.DEFAULT_TYPES, success=204),
 
     Route("GET",    "/qos-specs",                         qos.index, query=PAGING),
@@ -100,7 +122,8 @@ ROUTES = (
     Route("GET",    "/os-services",                       services.index, query=("host", "binary")),
     Route("PUT",    "/os-services/enable",                services.enable, body=schemas.SERVICE),
     Route("PUT",    "/os-services/disable",               services.disable, body=schemas.SERVICE),
-    Route("PUT",    "/os-services/disable-log-reason",    services.disable_with_reason, body=schemas.SERVICE_REASON),
+    Route("PUT",    "/os-services/disable-log-reason",    services.disable_with_reason,
+          body=schemas.SERVICE_REASON),
     Route("PUT",    "/os-services/freeze",                services.freeze, body=schemas.SERVICE),
     Route("PUT",    "/os-services/thaw",                  services.freeze, body=schemas.SERVICE),
     Route("PUT",    "/os-services/get-log",               services.get_log, V.LOG_LEVELS, body=schemas.LOG),
@@ -110,7 +133,8 @@ ROUTES = (
     Route("GET",    "/scheduler-stats/get_pools",         services.pools, query=("detail", "name")),
     Route("GET",    "/capabilities/{host}",               services.capabilities),
     Route("GET",    "/extensions",                        extensions.index),
-    Route("GET",    "/resource_filters",                  extensions.resource_filters, V.RESOURCE_FILTERS, query=("resource",)),
+    Route("GET",    "/resource_filters",                  extensions.resource_filters, V.RESOURCE_FILTERS,
+          query=("resource",)),
     *later.ROUTES,
 )
 # fmt: on

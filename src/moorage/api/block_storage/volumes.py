@@ -24,8 +24,10 @@ c = volumes.c
 LISTING = Listing(
     table=volumes,
     sorts={
-        "id": "id", "status": "status", "size": "size_gib", "name": "name", "display_name": "name", "bootable": "bootable",
-        "availability_zone": "availability_zone", "created_at": "created_at", "updated_at": "updated_at", "host": "host",
+        "id": "id", "status": "status", "size": "size_gib", "name": "name", "display_name": "name",
+        "bootable": "bootable",
+        "availability_zone": "availability_zone", "created_at": "created_at", "updated_at": "updated_at",
+        "host": "host",
         "project_id": "project_id", "user_id": "user_id", "volume_type_id": "type_id",
     },
     filters={
@@ -56,7 +58,10 @@ LISTING = Listing(
         "description": lists.equals(c.description),
         "display_description": lists.equals(c.description),
     },
-    like={"name": "name", "display_name": "name", "description": "description", "status": "status", "availability_zone": "availability_zone"},
+    like={
+        "name": "name", "display_name": "name", "description": "description", "status": "status",
+        "availability_zone": "availability_zone",
+    },
 )
 # fmt: on
 
