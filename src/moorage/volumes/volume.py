@@ -78,8 +78,8 @@ def locked(tx: Transaction, caller: Caller, id: str, *, with_quota: bool = False
 
 def made_how(tx: Transaction, caller: Caller, id: str) -> Mapping[str, Any] | None:
     """
-    How the volume's bytes came to be: `path` (blank, overlay, overlay-on-volume), `bytes` that were moved, `ms` from the
-    request on, and `why` not faster. None: there are none yet.
+    How the volume's bytes came to be: `path` (blank, overlay, overlay-on-volume), `bytes` that were moved, `ms` from
+    the request on, and `why` not faster. None: there are none yet.
     """
     found: Mapping[str, Any] | None = find(tx, caller, id)["made"]
     return found

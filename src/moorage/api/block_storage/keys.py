@@ -20,7 +20,9 @@ def asked(request: Request) -> str | None:
 
 
 def earlier(tx: Transaction, request: Request, project_id: str, kinds: frozenset[str]) -> Mapping[str, Any] | None:
-    """The operation in the project that an earlier call with this key has begun. Ask once nobody else can begin one with it."""
+    """
+    The operation in the project that an earlier call with this key has begun. Ask once nobody else can begin one.
+    """
     key = asked(request)
     found = journal.by_key(tx, project_id, key) if key is not None else None
     if found is not None and found["kind"] not in kinds:
