@@ -74,6 +74,10 @@ class Process:
             self._token = reply.headers["x-subject-token"]
         return self._token
 
+    def forget_token(self) -> None:
+        """Log in anew next time."""
+        self._token = ""
+
     def volume(self, name: str = "v") -> str:
         """A new volume of 1 GiB, available."""
         id: str = self.call("POST", "/volume/v3/volumes", {"volume": {"size": 1, "name": name}}).json["volume"]["id"]
@@ -110,7 +114,12 @@ class Process:
 
 def down(state: Path, **environment: str) -> str:
     """`moorage down`; what it printed."""
-    command = [sys.executable, "-m", "moorage", "down", "--state", str(state)]
+    return moorage(state, "down", **environment)
+
+
+def moorage(state: Path, *words: str, **environment: str) -> str:
+    """Run a `moorage` command on a state directory; what it printed."""
+    command = [sys.executable, "-m", "moorage", *words, "--state", str(state)]
     environment = {**os.environ, **environment}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
     assert done.returncode == 0, done.stderr

@@ -8,7 +8,7 @@ import pytest
 
 from moorage.database.locks import started
 from tests import postgres
-from tests.server import Process, down
+from tests.server import Process, down, moorage
 
 
 @pytest.fixture
@@ -110,3 +110,13 @@ def test_records_and_keys_are_nobody_elses_to_read(state: Path) -> None:
     Process(state).ready()
     private = [state / "moorage.db", state / "clouds.yaml", *(state / "keys").iterdir()]
     assert {path.name: oct(path.stat().st_mode & 0o077) for path in private} == {path.name: "0o0" for path in private}
+
+
+def test_keys_are_rotated_while_everything_runs(state: Path) -> None:
+    up = Process(state).ready()
+    old = up.token()
+    moorage(state, "rotate-keys")
+    assert up.call("GET", "/volume/v3/volumes", token=old).status == 200
+    up.forget_token()
+    assert up.token() != old
+    assert up.call("GET", "/volume/v3/volumes").status == 200

@@ -88,6 +88,20 @@ def doctor(fix: bool, as_json: bool, state: str | None, config_file: Path | None
         sys.exit(1)
 
 
+@cli.command("rotate-keys")
+@click.option("--state", help="State directory; default: $MOORAGE_STATE or the usual place.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file (TOML).")
+def rotate_keys(state: str | None, config_file: Path | None) -> None:
+    """Make new tokens with a new key. Tokens that are valid stay valid; every process notices at once."""
+    from moorage import config
+    from moorage.identity.keys import Keys
+    from moorage.place import Place
+
+    read = config.load(config_file, config.state_directory(state))
+    Keys(Place(read.state).keys, read.identity.token_ttl_s + read.identity.expired_window_s).rotate()
+    click.echo("New tokens are made with the next key.")
+
+
 for _command in commands.cli.commands.values():
     cli.add_command(_command)
 
