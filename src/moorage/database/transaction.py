@@ -7,9 +7,10 @@ write transaction itself does that.  A lock taken out of order is a programming 
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, collate, select
+from sqlalchemy import BindParameter, Connection, Select, Table, bindparam, collate, select
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.base import Executable as _Executable
 
@@ -31,6 +32,15 @@ log = logging.getLogger(__name__)
 
 Statement = Executable | _Executable
 Row = Mapping[str, Any]
+
+
+@lru_cache(64)
+def _locking(table: Table, several: bool, locks_rows: bool) -> Select[Any]:
+    ids: BindParameter[Any] = bindparam("ids", expanding=several)
+    query = select(table).where(table.c.id.in_(ids) if several else table.c.id == ids)
+    if locks_rows:  # sorted before they are locked, bytewise as Python sorts, whatever the database's locale
+        return query.order_by(collate(table.c.id, "C")).with_for_update(of=table)
+    return query.order_by(table.c.id)
 
 
 class Transaction:
@@ -96,10 +106,8 @@ class Transaction:
             held.update(fresh)
         if not wanted:
             return []
-        query = select(table).where(table.c.id.in_(wanted) if len(wanted) > 1 else table.c.id == wanted[0])
-        if self._locks_rows:  # sorted before they are locked, bytewise as Python sorts, whatever the database's locale
-            return list(self.all(query.order_by(collate(table.c.id, "C")).with_for_update(of=table)))
-        return list(self.all(query.order_by(table.c.id)))
+        several = len(wanted) > 1
+        return list(self.all(_locking(table, several, self._locks_rows), {"ids": wanted if several else wanted[0]}))
 
     def before_commit(self, hook: Callable[["Transaction"], None], *, last: bool = False) -> None:
         """Run `hook` after the transaction's own statements; with `last` (events), after all hooks that are not."""

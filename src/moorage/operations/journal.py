@@ -12,13 +12,14 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, bindparam, case, delete, insert, select, update
+from sqlalchemy import ColumnElement, Update, bindparam, case, delete, insert, literal_column, select, update
 from sqlalchemy.exc import IntegrityError
 
 from moorage.core.caller import NOBODY, Caller
 from moorage.core.errors import Conflict, Malformed, Problem
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
+from moorage.database.among import among, several
 from moorage.operations.records import OPEN, OVER, State, operations
 
 SECOND = 1_000_000
@@ -124,10 +125,20 @@ def by_key(tx: Transaction, project_id: str | None, key: str) -> Mapping[str, An
     return tx.one(select(operations).where(c.project_id == project_id, c.key == key))
 
 
+_OPEN_ON = (
+    select(operations)
+    .where(
+        c.resource_kind == bindparam("resource"),
+        among(c.resource_id, several("ids")),
+        c.state.in_([literal_column(f"'{state}'") for state in sorted(OPEN)]),
+    )
+    .order_by(c.created_at, c.id)
+)
+
+
 def open_on(tx: Transaction, resource_kind: str, ids: Collection[str]) -> Sequence[Mapping[str, Any]]:
     """The operations on these resources that are not over, oldest first."""
-    query = select(operations).where(c.resource_kind == resource_kind, c.resource_id.in_(ids), c.state.in_(OPEN))
-    return tx.all(query.order_by(c.created_at, c.id))
+    return tx.all(_OPEN_ON, {"resource": resource_kind, "ids": list(ids)})
 
 
 def last_on(tx: Transaction, resource_kind: str, id: str) -> Mapping[str, Any] | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from moorage.core.lifecycle import MoveRefused, lifecycle
 from moorage.database import Transaction
@@ -54,8 +54,13 @@ def move(tx: Transaction, id: str, event: str, **values: Any) -> None:
         raise MoveRefused(kind="Attachment", id=id, state=state or "gone", event=event)
 
 
+_HELD = (
+    select(attachments)
+    .where(attachments.c.volume_id == bindparam("volume"), attachments.c.state != str(State.DETACHED))
+    .order_by(attachments.c.created_at, attachments.c.id)
+)
+
+
 def held(tx: Transaction, volume_id: str) -> list[Mapping[str, Any]]:
     """The attachments of a volume that are not over, oldest first."""
-    c = attachments.c
-    query = select(attachments).where(c.volume_id == volume_id, c.state.in_([str(state) for state in HELD]))
-    return list(tx.all(query.order_by(c.created_at, c.id)))
+    return list(tx.all(_HELD, {"volume": volume_id}))

@@ -8,7 +8,7 @@ several may use, only its own operations (made, extended, deleted) keep a new at
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from moorage.core.caller import Caller
 from moorage.core.ids import new_secret, new_uuid
@@ -31,9 +31,12 @@ SHARED = frozenset({"available", "in-use", "reserved", "attaching", "detaching"}
 SAME_HOLDER = SHARED - {"available", "detaching"}
 
 
+_ONE = select(attachments).where(attachments.c.id == bindparam("id"))
+
+
 def find(tx: Transaction, caller: Caller, id: str) -> Mapping[str, Any]:
     """The attachment's row, if it is not over and the caller may know of it."""
-    row = tx.one(select(attachments).where(attachments.c.id == id))
+    row = tx.one(_ONE, {"id": id})
     if row is None or row["state"] == State.DETACHED or not caller.sees(row["project_id"]):
         raise AttachmentNotFound(id=id[:255])
     return row

@@ -8,7 +8,7 @@ by hand and from its attachments.  Every transaction that changes one of these c
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from moorage.database import Transaction
 from moorage.operations import events, journal
@@ -53,9 +53,12 @@ def derive(
     return next((status for any_of, status in _FROM_ATTACHMENTS if states & any_of), "available")
 
 
+_VOLUME = select(volumes).where(volumes.c.id == bindparam("id"))
+
+
 def evaluate(tx: Transaction, volume_id: str) -> str | None:
     """Store what the volume's status now is; that status, or None when there is no such volume."""
-    row = tx.one(select(volumes).where(volumes.c.id == volume_id))
+    row = tx.one(_VOLUME, {"id": volume_id})
     if row is None:
         return None
     status = derive(
