@@ -5,7 +5,7 @@ import json
 import pytest
 
 from moorage.api.block_storage.routes import ROUTES
-from tests.volumes.rig import Rig
+from tests.volumes.rig import DEMO, Rig
 
 NOWHERE = "99999999-9999-4999-8999-999999999999"
 
@@ -53,6 +53,8 @@ FAULTS = (
     ("GET", "/volumes", None, None, 401, "error"),
     ("GET", "/volumes", None, "expired", 401, "error"),
     ("GET", "/nonesuch", None, "demo", 404, "itemNotFound"),
+    ("GET", f"/{DEMO}", None, "demo", 404, "itemNotFound"),
+    ("GET", "/volume/volumes", None, "demo", 404, "itemNotFound"),
     ("GET", "/nonesuch", None, None, 401, "error"),
     ("GET", "/volumes/a%00b", None, "demo", 400, "badRequest"),
     ("POST", "/volumes", {"volume": {"size": 1}}, "reader", 403, "forbidden"),

@@ -50,6 +50,8 @@ class BlockStorageService(Service):
         if len(parts) == 1:
             return "/v3", None
         project = parts[1] if is_uuid(parts[1]) else None
+        if project and len(parts) == 2:
+            return "/outside", project
         return "/" + "/".join(parts[2 if project else 1 :]), project
 
     def negotiate(self, headers: Mapping[str, str]) -> Version:

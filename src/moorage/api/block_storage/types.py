@@ -75,11 +75,16 @@ def show_default(request: Request) -> Answer:
     request.caller.must(policy.TYPE_GET)
     settings = request.rooms.settings.volumes
     with request.read() as tx:
-        return _answer(request, volume_type.default(tx, request.caller.project_id, settings.default_type))
+        return _answer(request, volume_type.default(tx, request.caller.project_id, settings.default_type), ACCESS)
 
 
-def _answer(request: Request, row: Mapping[str, Any]) -> Answer:
-    return Answer(200, {"volume_type": views.volume_type(request, row)})
+ACCESS, QOS = "os-volume-type-access:is_public", "qos_specs_id"
+
+
+def _answer(request: Request, row: Mapping[str, Any], *less: str) -> Answer:
+    """The type, less the fields that the real service leaves out of this call's answer."""
+    shown = views.volume_type(request, row)
+    return Answer(200, {"volume_type": {name: shown[name] for name in shown if name not in less}})
 
 
 def create(request: Request) -> Answer:
@@ -90,7 +95,7 @@ def create(request: Request) -> Answer:
     specs = {key: value or "" for key, value in (asked.get("extra_specs") or {}).items()}
     with request.write() as tx:
         description = asked.get("description")
-        return _answer(request, volume_type.create(tx, asked["name"].strip(), description, public, specs))
+        return _answer(request, volume_type.create(tx, asked["name"].strip(), description, public, specs), QOS)
 
 
 def update(request: Request) -> Answer:
@@ -108,7 +113,7 @@ def update(request: Request) -> Answer:
     if not values:
         raise Malformed(reason="Specify volume type name, description, is_public or a combination thereof.")
     with request.write() as tx:
-        return _answer(request, volume_type.change(tx, _locked(tx, request, policy.TYPE_UPDATE), values))
+        return _answer(request, volume_type.change(tx, _locked(tx, request, policy.TYPE_UPDATE), values), QOS, ACCESS)
 
 
 def delete(request: Request) -> Answer:
