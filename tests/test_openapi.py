@@ -13,10 +13,13 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.core import NotSet
 
+from moorage.api.image.media import PATCHES
 from moorage.api.openapi import describe
 from tests.cloud import Cloud, Reply, running
 
 EXAMPLES = 8  #: of each operation
+
+schemathesis.serializer.alias(list(PATCHES), "application/json")
 
 
 @pytest.fixture(scope="module")

@@ -164,7 +164,8 @@ SERVED = {
 }
 
 CREATE = Body({"type": "object", **{key: value for key, value in IMAGE.items() if key != "links"}})
-PATCH = Body({"type": "array", "items": {"type": "object"}})
+_CHANGE = {"op": {"enum": ["add", "remove", "replace"]}, "path": {"type": "string"}, "value": {}}
+PATCH = Body({"type": "array", "items": {"type": "object", "properties": _CHANGE}})  # 2.0: {"add": path, "value": ...}
 ADD_MEMBER = Body(
     {
         "type": "object",
