@@ -76,14 +76,13 @@ def examine_alone(config: Config, *, fix: bool) -> dict[str, Any]:
             raise HostHeld(why=app.lock.why_not() or "it does not say why")
         app.equip(app.lock.fileno())
         findings = reconcile.survey(app.rooms, FLOWS)
-        failed = []
-        for finding in findings if fix else ():
-            try:
-                reconcile.repair_alone(app.rooms, finding)
-            except (Problem, OSError) as problem:
-                failed.append({**finding.shown(), "error": str(problem)})
+        failed = reconcile.repair_alone(app.rooms, findings) if fix else []
         left = reconcile.survey(app.rooms, FLOWS) if fix else findings
-        return {"findings": [f.shown() for f in findings], "left": [f.shown() for f in left], "failed": failed}
+        return {
+            "findings": [finding.shown() for finding in findings],
+            "left": [finding.shown() for finding in left],
+            "failed": [{**finding.shown(), "error": why} for finding, why in failed],
+        }
     finally:
         app.stop()
 

@@ -1,6 +1,7 @@
 """Mend a volume: make who can reach it agree with the rows. It waits its turn, like any operation on the volume."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -13,6 +14,7 @@ from moorage.hosts.devices import Device
 from moorage.operations import journal
 from moorage.operations.flow import Flow, Step, Work
 from moorage.volumes import status
+from moorage.volumes.backend import Served
 from moorage.volumes.records import attachments, volumes
 
 
@@ -21,26 +23,35 @@ def mend(work: Work) -> None:
     mend_now(work.rooms, work.resource_id)
 
 
-def mend_now(rooms: Rooms, volume: str) -> None:
-    """The same, for whoever is alone with the volume."""
+@dataclass(frozen=True)
+class Seen:
+    """What there was on the machine when somebody looked."""
+
+    served: Mapping[str, Mapping[str, Served]]  #: by backend and volume
+    devices: Mapping[str, Device]  #: by attachment
+
+
+def look(rooms: Rooms) -> Seen:
+    """What there is on the machine now."""
+    served = {name: backend.survey() for name, backend in rooms.backends.items()}
+    return Seen(served, rooms.devices.present() if rooms.devices is not None else {})
+
+
+def mend_now(rooms: Rooms, volume: str, seen: Seen | None = None) -> None:
+    """The same, for whoever is alone with the volume, and has been since he has `seen` what there is."""
+    seen = seen or look(rooms)
     with rooms.database.read() as tx:
         want = wanted(tx, rooms.host, volume)[volume]
-        devices = devices_of(tx, rooms, volume)
+        c = attachments.c
+        own = tx.all(select(c.id).where(c.volume_id == volume, c.id.in_(sorted(seen.devices))))
+    devices = {row["id"]: seen.devices[row["id"]] for row in own}
     for name, backend in rooms.backends.items():
-        served = backend.survey().get(volume)
+        served = seen.served[name].get(volume)
         mine = want.row["backend"] == name if want.row is not None else served is not None
         if mine:
             serving.mend(rooms, want, served, devices, backend)
         elif served is not None:
             serving.mend(rooms, Wanted(volume), served, {}, backend)
-
-
-def devices_of(tx: Transaction, rooms: Rooms, volume: str) -> dict[str, Device]:
-    """The block devices of the volume's attachments, those that are over too."""
-    present = rooms.devices.present() if rooms.devices is not None else {}
-    c = attachments.c
-    rows = tx.all(select(c.id).where(c.volume_id == volume, c.id.in_(sorted(present))))
-    return {row["id"]: present[row["id"]] for row in rows}
 
 
 def begin(tx: Transaction, rooms: Rooms, volume: str) -> str:

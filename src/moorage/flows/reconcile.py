@@ -6,7 +6,7 @@ work.  Later it looks once a minute.  A volume is mended by an operation on it: 
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -32,20 +32,27 @@ log = logging.getLogger(__name__)
 
 EVERY_S = 60.0
 
-#: Kinds that are mended together, volume by volume.
+#: Kinds that are mended together, volume by volume, where the volume is known.
 OF_VOLUMES = frozenset(
-    {"server-dead", "server-orphan", "export-orphan", "export-missing", "device-dead", "device-missing"}
+    {
+        "server-dead",
+        "server-orphan",
+        "export-orphan",
+        "export-missing",
+        "device-dead",
+        "device-missing",
+        "device-orphan",
+    }
 )
 
 
 def at_start(rooms: Rooms) -> None:
     """Make the host agree with the rows. Nobody else works on it yet; nothing that fails keeps it from starting."""
-    for finding in serving_drift(rooms):
+    findings = serving_drift(rooms)
+    for finding in findings:
         log.warning("found at start: %s", finding.sentence)
-        try:
-            repair_alone(rooms, finding)
-        except Exception:
-            log.exception("%s could not be repaired", finding.kind)
+    for finding, why in repair_alone(rooms, findings):
+        log.error("%s could not be repaired: %s", finding.kind, why)
     look_in(rooms)
     if rooms.runner is not None:
         rooms.runner.periodic.add(Job(f"reconcile-{rooms.host}"[:64], EVERY_S, lambda: every_minute(rooms)))
@@ -114,18 +121,36 @@ def _signature(want: Wanted) -> Any:
 def repair(rooms: Rooms, finding: Finding) -> str | None:
     """Have the finding repaired; the operation that does it, where it takes one."""
     volume = finding.facts.get("volume")
-    if volume is not None and (finding.kind in OF_VOLUMES or finding.kind == "device-orphan"):
+    if finding.kind in OF_VOLUMES and volume is not None:
         return rooms.database.transact(lambda tx: mend_volume.begin(tx, rooms, volume))
-    repair_alone(rooms, finding)
+    _repair(rooms, finding)
     return None
 
 
-def repair_alone(rooms: Rooms, finding: Finding) -> None:
-    """Repair the finding here and now, for whoever is alone with what it is about."""
+def repair_alone(rooms: Rooms, findings: Sequence[Finding]) -> list[tuple[Finding, str]]:
+    """Repair all of it here and now, for whoever is alone on the host; what could not be repaired, and why."""
+    failed: list[tuple[Finding, str]] = []
+    seen: mend_volume.Seen | None = None
+    mended: set[str] = set()
+    for finding in findings:
+        volume = finding.facts.get("volume") if finding.kind in OF_VOLUMES else None
+        try:
+            if volume is None:
+                _repair(rooms, finding)
+            elif volume not in mended:
+                mended.add(volume)
+                seen = seen or mend_volume.look(rooms)
+                mend_volume.mend_now(rooms, volume, seen)
+        except Exception as problem:
+            log.exception("%s", finding.sentence)
+            failed.append((finding, str(problem) or type(problem).__name__))
+    return failed
+
+
+def _repair(rooms: Rooms, finding: Finding) -> None:
+    """Repair what is nobody's, or stands still."""
     facts = finding.facts
-    if "volume" in facts and (finding.kind in OF_VOLUMES or finding.kind == "device-orphan"):
-        mend_volume.mend_now(rooms, facts["volume"])
-    elif finding.kind == "device-orphan":
+    if finding.kind == "device-orphan":
         serving.remove_device(rooms, facts["attachment"])
     elif finding.kind == "layer-orphan":
         rooms.backends[facts["backend"]].delete(facts["layer"])
