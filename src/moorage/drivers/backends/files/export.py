@@ -43,24 +43,20 @@ class Exports:
     def close(self, server: Server, identifier: str) -> None:
         """Leave no export of that identifier. When this returns, no write through it lands any more."""
         with self._daemons.talk(server, "withdraw") as monitor:
-            found = _present(monitor)
-            if identifier not in found:
-                return
-            if not found[identifier]:
-                monitor.ask("block-export-del", id=identifier, mode="hard")
-            deadline = time.monotonic() + CLOSE_PATIENCE_S
-            while not monitor.wait("BLOCK_EXPORT_DELETED", PING_S, id=identifier):
-                if identifier not in _present(monitor):
-                    return
-                if time.monotonic() > deadline:  # it answers, so the disk is slow: killing it would only hit siblings
-                    raise BackendUnsure(backend="files", verb="withdraw")
+            _close(monitor, identifier)
 
     def flush(self, server: Server) -> None:
         """Leave every write that the daemon has acknowledged durable."""
-        name = new_secret()
-        self.close(server, FLUSH)  # of somebody who was killed here
         with self._daemons.talk(server, "flush") as monitor:
+            _close(monitor, FLUSH)  # of somebody who was killed here
+            name = new_secret()
             _add(monitor, server, FLUSH, name, writable=True)
+            try:
+                self._flush(server, name)
+            finally:
+                _close(monitor, FLUSH)
+
+    def _flush(self, server: Server, name: str) -> None:
         try:
             with nbd.Client(self._sockets.exports(server.volume), name, FLUSH_PATIENCE_S) as client:
                 client.request(nbd.FLUSH)
@@ -70,8 +66,6 @@ class Exports:
             raise NotDurable(volume=server.volume, why=f"error {error}") from error
         except nbd.Broken as error:
             raise BackendUnsure(backend="files", verb="flush") from error
-        finally:
-            self.close(server, FLUSH)
 
 
 def identifier(name: str) -> str:
@@ -83,6 +77,20 @@ def _add(monitor: qmp.Monitor, server: Server, identifier: str, name: str, *, wr
     through = writable and server.cache is Cache.THROUGH
     options = {"writable": writable, "writethrough": through}
     monitor.ask("block-export-add", type="nbd", id=identifier, node_name=NODE, name=name, **options)
+
+
+def _close(monitor: qmp.Monitor, identifier: str) -> None:
+    found = _present(monitor)
+    if identifier not in found:
+        return
+    if not found[identifier]:
+        monitor.ask("block-export-del", id=identifier, mode="hard")
+    deadline = time.monotonic() + CLOSE_PATIENCE_S
+    while not monitor.wait("BLOCK_EXPORT_DELETED", PING_S, id=identifier):
+        if identifier not in _present(monitor):
+            return
+        if time.monotonic() > deadline:  # it answers, so the disk is slow: killing it would only hit siblings
+            raise BackendUnsure(backend="files", verb="withdraw")
 
 
 def _present(monitor: qmp.Monitor) -> dict[str, bool]:

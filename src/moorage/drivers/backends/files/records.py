@@ -5,12 +5,14 @@ A record is replaced as a whole, before the thing that it describes begins and a
 of the state directory: in a copy of that directory the servers of the original are nobody's.
 """
 
-import json
+import errno
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from moorage.drivers.backends.files.layers import room_for
 from moorage.drivers.backends.files.rights import private_directory
@@ -68,7 +70,7 @@ class Records:
     def load(self, volume: str) -> Server | None:
         """What is written down of `volume`'s server; one that cannot be read any more is removed."""
         try:
-            return _server(json.loads(self._path(volume).read_bytes()))
+            return _server(msgspec.json.decode(self._path(volume).read_bytes()))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):  # cut short by a power failure, which its server did not survive
@@ -91,10 +93,10 @@ class Records:
         """Replace the record; durable where an older one must not come back after a power failure."""
         path = self._path(server.volume)
         draft = path.with_suffix(DRAFT)
-        text = json.dumps(asdict(server))
-        with room_for(len(text)), draft.open("w") as file:
-            file.write(text)
-            file.flush()
+        text = msgspec.json.encode(server)
+        with room_for(len(text)), draft.open("wb", buffering=0) as file:
+            if file.write(text) != len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if durable:
                 os.fsync(file.fileno())
         draft.replace(path)
