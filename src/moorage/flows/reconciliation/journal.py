@@ -22,7 +22,12 @@ def operation_drift(rooms: Rooms, flows: Flows) -> Iterator[Finding]:
         if row["kind"] not in flows:
             yield found("operation-unknown", **facts)
         elif row["attempts"] >= STUCK_AFTER:
-            yield found("operation-stuck", **facts, attempts=row["attempts"], error=row["hindrance"] or row["error"] or "unknown")
+            yield found(
+                "operation-stuck",
+                **facts,
+                attempts=row["attempts"],
+                error=row["hindrance"] or row["error"] or "unknown",
+            )
 
 
 def hasten(rooms: Rooms, operation: str) -> None:
