@@ -151,8 +151,17 @@ class Cloud:
             for _ in stop_data_plane(self.app.rooms):
                 pass
         self.app.stop()
+        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+
+
+async def _cancel_all() -> None:
+    """End what still waits on this loop for an app that has stopped."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 @contextmanager

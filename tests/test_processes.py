@@ -92,8 +92,10 @@ def test_down_stops_everything_and_says_what(state: Path) -> None:
     up = Process(state).ready()
     up.attach(up.volume())
     running = daemons(state)
+    clouds = (state / "clouds.yaml").read_text()
     printed = down(state)
     assert f"pid {up.popen.pid}" in printed
+    assert (state / "clouds.yaml").read_text() == clouds
     assert up.popen.wait(10) == 0
     assert running and not any(started(pid) for pid in running)
 

@@ -62,7 +62,12 @@ class App:
         upgrade(self.database)
         self.me = Process.this(role, config.host)
         self.lock = HostLock(self.place.host_lock, self.database)
-        bootstrap(config, self.place, self.database)
+        bootstrap(
+            config,
+            self.place,
+            self.database,
+            address=role == "up" or (role == "api" and not self.place.clouds.exists()),
+        )
         self.rooms = self._rooms()
         self.equip(None)
         self.sql = ThreadPoolExecutor(1 if self.database.dialect == "sqlite" else 4, thread_name_prefix="sql")
@@ -158,10 +163,11 @@ class App:
         return caller
 
 
-def bootstrap(config: Config, place: Place, database: Database) -> None:
-    """Make what a new cloud starts with; nothing where it is there already."""
+def bootstrap(config: Config, place: Place, database: Database, *, address: bool) -> None:
+    """Make what a new cloud starts with; nothing where it is there already. `address`: clients find us at ours now."""
     identity_bootstrap.run(database, place.keys, config.region)
-    identity_bootstrap.write_clouds(place.clouds, place.keys, config.base_url, config.region)
+    if address:
+        identity_bootstrap.write_clouds(place.clouds, place.keys, config.base_url, config.region)
     database.transact(lambda tx: volumes_bootstrap.bootstrap(tx, config.volumes))
 
 
