@@ -9,9 +9,14 @@ from typing import Any
 import pytest
 
 from moorage.database import Database
+from moorage.flows.upload_image import Asked, Upload
+from moorage.operations.journal import Fenced
 from moorage.operations.process import Process
+from moorage.operations.records import operations
 from moorage.operations.runner import Runner
 from tests.flows.image_world import (
+    ALICE,
+    DATA,
     FLOWS,
     assert_active_or_untouched,
     lines_of_an_upload,
@@ -68,3 +73,20 @@ def test_killed_anywhere_it_leaves_all_or_nothing(database: Database, state_dir:
     rooms.runner = recovering
     upload(rooms, again)
     assert assert_active_or_untouched(database, state_dir, again) == "active"
+
+
+def test_an_upload_that_was_taken_over_stores_nothing(database: Database, state_dir: Path) -> None:
+    rooms, id = rooms_on(database, state_dir), new_image(database)
+    late = Upload(rooms, ALICE, id, Asked())
+    late.begin()
+    with database.write() as tx:
+        tx.run(operations.update().values(epoch=2))
+    late.take([DATA])
+    late.close()
+    with pytest.raises(Fenced) as problem:
+        late.record()
+    late.clear()
+    late.give_up(problem.value)
+    late.sweep()
+    assert world(database, state_dir, id).objects == set()
+    assert world(database, state_dir, id).locations == []

@@ -147,6 +147,13 @@ class Upload:
         """The image is queued again. For the SQL executor, after `clear`."""
         self._let_go(problem)
 
+    def sweep(self) -> None:
+        """What was stored after another process had taken the operation over is gone. For the file executor, at last."""
+        with self._rooms.database.read() as tx:
+            row = journal.get(tx, self._operation)
+        if self._writer is not None and row is not None and row["epoch"] != 1:  # it only goes back
+            store_of(self._rooms, self._store).delete(self._object)
+
     def _open(self) -> Writer:
         if self._writer is None:
             self._writer = self._rooms.stores[self._store].create(self._object, self._asked.size)

@@ -37,6 +37,7 @@ async def upload(ask: Request, body: AsyncIterator[bytes]) -> Answer:
         await pump.rest()
         await ask.files(upload.clear)
         await ask.sql(lambda: upload.give_up(given_up))
+        await ask.files(upload.sweep)
         raise
     return Answer(204)
 
