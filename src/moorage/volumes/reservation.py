@@ -85,7 +85,8 @@ def reserve(
     operation = None
     if connector is not None and door is not None:
         operation = _publish(tx, caller, row, _row(tx, id), connector, door, created=True, key=key)
-    status.evaluate(tx, row["id"])
+    else:
+        status.evaluate(tx, row["id"])
     return _row(tx, id), operation
 
 
@@ -126,9 +127,7 @@ def publish(
     same = claim["connector"] == dict(connector) and claim["door"] == str(door)
     if same and claim["state"] in (State.ATTACHING, State.ATTACHED):
         return None if claim["connection"] else publishing(tx, claim)
-    operation = _publish(tx, caller, row, claim, connector, door)
-    status.evaluate(tx, row["id"])
-    return operation
+    return _publish(tx, caller, row, claim, connector, door)
 
 
 def publishing(tx: Transaction, claim: Mapping[str, Any]) -> str | None:
@@ -215,7 +214,8 @@ def withdraw(
         )
     elif doors:
         operation = closing[doors[0]["id"]]
-    status.evaluate(tx, row["id"])
+    if operation is None:  # to begin one evaluates, too
+        status.evaluate(tx, row["id"])
     return operation
 
 
