@@ -38,4 +38,5 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         more = f" on {device['mounted']}" if device and device["mounted"] else ""
         dead = " DEAD" if device and not device["alive"] else ""
         mode = attachment["mode"] or "rw"
-        yield f"  {where}{dead}{more}  {mode}  {attachment['state']}  volume {attachment['volume_id']}  attachment {attachment['id']}"
+        whose = f"volume {attachment['volume_id']}  attachment {attachment['id']}"
+        yield f"  {where}{dead}{more}  {mode}  {attachment['state']}  {whose}"

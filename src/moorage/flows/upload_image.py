@@ -148,7 +148,7 @@ class Upload:
         self._let_go(problem)
 
     def sweep(self) -> None:
-        """Nothing is left that was stored after another process had taken over. For the file executor, at last."""
+        """Nothing is left that was stored after another process had taken over. For the file executor."""
         with self._rooms.database.read() as tx:
             row = journal.get(tx, self._operation)
         if self._writer is not None and row is not None and row["epoch"] != 1:  # it only goes back
