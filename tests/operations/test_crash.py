@@ -1,5 +1,6 @@
 """A flow that is killed anywhere converges without help; one that fails unwinds; one that is stopped is succeeded."""
 
+import contextlib
 import os
 import signal
 from dataclasses import replace
@@ -123,9 +124,10 @@ def test_an_owner_stopped_elsewhere_and_woken_after_takeover_changes_nothing(
     scene.check(row)
     with scene.database.read() as tx:
         before = tx.all(select(toys.things))
-    os.kill(owner.pid, signal.SIGCONT)
+    with contextlib.suppress(ProcessLookupError):  # killed: its heartbeat had the database's lock when it was stopped
+        os.kill(owner.pid, signal.SIGCONT)
     owner.join(20)
-    assert owner.exitcode == 0
+    assert owner.exitcode in (0, -signal.SIGKILL)
     with scene.database.read() as tx:
         assert tx.all(select(toys.things)) == before and journal.get(tx, id) == row
     scene.check(row)
