@@ -28,7 +28,7 @@ RULE = {
     "client":                   "",
     "cli":                      "client",
     "ui":                       "client",
-    **dict.fromkeys("app server config duty greeting stopping doctor installed __main__".split(), "*"),
+    **dict.fromkeys("app server config duty greeting memory stopping doctor installed __main__".split(), "*"),
 }
 # fmt: on
 STANDARD_LIBRARY_ONLY = "core"

@@ -38,15 +38,21 @@ def _options(command: Any) -> Any:
 
 
 def _serve(role: str, state: str | None, config_file: Path | None, listen: str | None, verbose: bool) -> None:
-    from moorage import config, greeting
+    from moorage import config, greeting, memory
     from moorage.app import build
     from moorage.server import Server
 
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    memory.bound()
     app = build(config.load(config_file, config.state_directory(state), listen=listen), role)
-    Server(app, ready=lambda: greeting.show(app)).run()
+
+    def ready() -> None:
+        memory.settle()
+        greeting.show(app)
+
+    Server(app, ready).run()
 
 
 def _role(name: str, help: str) -> None:
