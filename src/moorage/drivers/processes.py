@@ -167,9 +167,10 @@ class Helpers:
         account: Account | None = None,
     ) -> bytes:
         """What `argv` wrote to its standard output, once it has ended well."""
+        program = find(argv[0])  # before what it is started with: its name says more
         limits = [str(memory_limit_bytes // 1024), str(int(time_limit_s) + 1)]
         process = subprocess.Popen(
-            [*_becoming(account), "/bin/sh", "-c", HELPER, "sh", *limits, find(argv[0]), *argv[1:]],
+            [*_becoming(account), "/bin/sh", "-c", HELPER, "sh", *limits, program, *argv[1:]],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
