@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,15 @@ def _enter(queue: Queue, order: list[int], n: int) -> None:
         order.append(n)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT is heard, even where whoever started the tests has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_who_is_interrupted_while_waiting_leaves_the_queue() -> None:
     queue = Queue()
     with queue, pytest.raises(KeyboardInterrupt):
