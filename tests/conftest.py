@@ -1,5 +1,7 @@
 """What all tests share: a state directory, and a database on each of the two engines."""
 
+import contextlib
+import json
 import os
 import shutil
 import tempfile
@@ -10,6 +12,7 @@ import pytest
 
 from moorage.database import Database
 from moorage.database.migrate import upgrade
+from moorage.drivers.processes import Identity
 from tests import postgres
 from tests import test_house as house
 
@@ -52,7 +55,20 @@ def state_dir() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="moor-", dir="/tmp"))
     path.chmod(0o711)
     yield path
+    _end_daemons(path)
     shutil.rmtree(path, ignore_errors=True)
+
+
+def _end_daemons(path: Path) -> None:
+    """End the storage daemons and gates that a test has left to whoever comes next: nobody does."""
+    for record in path.rglob("run/daemons/*.json"):
+        with contextlib.suppress(OSError, ValueError):
+            said = json.loads(record.read_text())
+            for process in [
+                said["process"],
+                *(entry["gate"] for entry in said["entries"].values() if entry.get("gate")),
+            ]:
+                Identity(process["pid"], process["start"], process["boot"]).end(5)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
