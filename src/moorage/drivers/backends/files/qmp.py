@@ -12,6 +12,7 @@ from typing import Any, Self
 
 PATIENCE_S = 5.0
 ANSWER_LIMIT_BYTES = 16 << 20
+RESET = b"\xff"  #: no JSON has this byte: the daemon drops what it had read of an unfinished command
 
 
 class Silent(Exception):
@@ -31,7 +32,7 @@ class Monitor:
 
     def __init__(self, path: Path) -> None:
         self._patience_s = PATIENCE_S
-        self._pending = b""
+        self._pending, self._asked = b"", 0
         self._events: list[dict[str, Any]] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
@@ -49,6 +50,7 @@ class Monitor:
         except (ConnectionError, FileNotFoundError) as error:
             raise Gone from error
         self._receive(time.monotonic() + self._patience_s)
+        self._put(RESET)  # whoever was killed in the middle of a conversation may have left the parser half-way
         self.ask("qmp_capabilities")
 
     def __enter__(self) -> Self:
@@ -60,15 +62,19 @@ class Monitor:
     def ask(self, command: str, **arguments: Any) -> Any:
         """What the daemon returns for `command`; underscores in names stand for hyphens, in commands they stay."""
         words = {name.replace("_", "-"): value for name, value in arguments.items()}
-        self._send({"execute": command, "arguments": words})
+        self._asked += 1
+        self._put(json.dumps({"execute": command, "arguments": words, "id": self._asked}).encode() + b"\n")
         deadline = time.monotonic() + self._patience_s
         while True:
             message = self._receive(deadline)
-            if "return" in message:
+            if "event" in message:
+                self._events.append(message)
+            elif message.get("id") != self._asked:
+                continue  # what it says of the reset, or of somebody's half sentence
+            elif "return" in message:
                 return message["return"]
-            if "error" in message:
+            else:
                 raise Refusal(message["error"]["desc"])
-            self._events.append(message)
 
     def wait(self, event: str, patience_s: float, **data: Any) -> bool:
         """Whether `event` with at least `data` has come, waiting for it at most `patience_s`."""
@@ -83,10 +89,10 @@ class Monitor:
             except Silent:
                 return False
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _put(self, text: bytes) -> None:
         self._socket.settimeout(self._patience_s)
         try:
-            self._socket.sendall(json.dumps(message).encode() + b"\n")
+            self._socket.sendall(text)
         except TimeoutError as error:
             raise Silent from error
         except ConnectionError as error:
