@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from moorage.core.errors import Problem, Unavailable
+from moorage.core.pids import boot_id
 
 OUTPUT_LIMIT_BYTES = 1 << 20
 COMPLAINT_LIMIT_BYTES = 4096
@@ -129,11 +130,6 @@ class Identity:
             return gone
         finally:
             os.close(descriptor)
-
-
-def boot_id() -> str:
-    """Which boot of this machine this is."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _start(pid: int) -> int | None:

@@ -9,13 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from moorage.core.errors import Conflict, Unavailable
-
-
-class DeviceBusy(Conflict):
-    """Device {device} of attachment {attachment} is in use ({by})."""
-
-    code = "device.busy"
+from moorage.core.errors import Unavailable
 
 
 class DevicesUnavailable(Unavailable):

@@ -151,9 +151,3 @@ class UploadStalled(Problem):
     """Nothing came in for {seconds} s; the upload was given up and the image is queued again."""
 
     status, code = 408, "image.upload-stalled"
-
-
-class UploadLost(Problem):
-    """The process that received the upload has ended; the image is queued again."""
-
-    status, code = 503, "image.upload-lost"

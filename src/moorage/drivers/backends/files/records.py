@@ -14,9 +14,10 @@ from typing import Any
 
 import msgspec
 
+from moorage.core.pids import boot_id
 from moorage.drivers.backends.files.layers import room_for
 from moorage.drivers.backends.files.rights import private_directory
-from moorage.drivers.processes import Identity, boot_id
+from moorage.drivers.processes import Identity
 from moorage.volumes.backend import Cache, Door, Format
 
 SUFFIX, DRAFT = ".json", ".new"
