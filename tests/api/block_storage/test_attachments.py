@@ -1,7 +1,11 @@
 """Attachments as clients see them: Compute's order of calls, several holders, secrets, and who may take one away."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from moorage.volumes import loss
 from tests.volumes.rig import HOST, Rig, running
 
 SERVER, ANOTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
@@ -105,9 +109,51 @@ def test_the_same_connector_keeps_its_export_and_another_gets_a_new_one(rig: Rig
         other.json["attachment"]["connection_info"]["export"] != first.json["attachment"]["connection_info"]["export"]
     )
     assert len(rig.backend.survey()[id].exports) == 1
-    stale = rig.call("POST", f"{at}/action", {"os-complete": None}, moorage_generation="1")
-    assert stale.status == 412
-    assert rig.call("POST", f"{at}/action", {"os-complete": None}, moorage_generation="2").status == 204
+    done = rig.call("POST", f"{at}/action", {"os-complete": None}, moorage_generation="2")
+    assert (done.status, done.headers["moorage-generation"]) == (204, "2")
+
+
+def test_a_stale_holders_calls_are_refused_with_the_reason(rig: Rig) -> None:
+    id = rig.volume()
+    at = f"/attachments/{reserve(rig, id, connector=CONNECTOR)['id']}"
+    stolen = {"attachment": {"connector": {**CONNECTOR, "host": "h2"}}}
+    assert rig.call("PUT", at, stolen).headers["moorage-generation"] == "2"
+    door = rig.backend.survey()[id].exports
+    for method, path, body in (
+        ("POST", f"{at}/action", {"os-complete": None}),
+        ("PUT", at, {"attachment": {"connector": CONNECTOR}}),
+        ("DELETE", at, None),
+    ):
+        stale = rig.call(method, path, body, moorage_generation="1")
+        assert (stale.status, list(stale.json)) == (409, ["conflictingRequest"])
+        assert "generation 2 now, and 1 is over: somebody else was given a door" in stale.message
+    assert rig.call("GET", at).headers["moorage-generation"] == "2" and rig.backend.survey()[id].exports == door
+    assert rig.call("PUT", at, stolen, moorage_generation="2").status == 200
+    assert rig.call("DELETE", at, moorage_generation="x").status == 400
+    assert rig.call("DELETE", at, moorage_generation="2").status == 200
+
+
+def test_who_lost_his_door_learns_why(rig: Rig) -> None:
+    id = rig.volume()
+    claim = rig.attach(id, **CONNECTOR)
+    with rig.database.write() as tx:
+        loss.lose(tx, id, [claim["id"]], "The machine burnt down.")
+    stale = rig.call("DELETE", f"/attachments/{claim['id']}", moorage_generation="1")
+    assert stale.status == 409 and "The machine burnt down." in stale.message
+
+
+def test_of_two_who_take_over_one_is_told_that_he_was_late(rig: Rig) -> None:
+    at = f"/attachments/{reserve(rig, rig.volume(), connector=CONNECTOR)['id']}"
+    barrier = threading.Barrier(4)
+
+    def take(host: str) -> int:
+        barrier.wait()
+        body = {"attachment": {"connector": {**CONNECTOR, "host": host}}}
+        return rig.call("PUT", at, body, moorage_generation="1").status
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(take, ["h2", "h3", "h4", "h5"])) == [200, 409, 409, 409]
+    assert rig.call("GET", at).headers["moorage-generation"] == "2"
 
 
 def test_one_that_completes_without_a_connector(rig: Rig) -> None:

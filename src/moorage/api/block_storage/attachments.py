@@ -9,10 +9,10 @@ from moorage.api.block_storage import keys, lists, policy, views
 from moorage.api.block_storage.lists import Listing
 from moorage.api.request import Answer, Later, Request
 from moorage.core.caller import Caller
-from moorage.core.errors import Changed, Malformed
+from moorage.core.errors import Malformed
 from moorage.database import Transaction
 from moorage.database.paging import paged
-from moorage.volumes import attachment, doors, guard, reservation, volume
+from moorage.volumes import attachment, doors, generation, guard, reservation, volume
 from moorage.volumes.attachment import State
 from moorage.volumes.backend import Door
 from moorage.volumes.records import attachments
@@ -80,7 +80,7 @@ def complete(request: Request) -> Answer:
     with request.write() as tx:
         row, claim = _locked(tx, request, policy.ATTACHMENT_COMPLETE)
         reservation.complete(tx, request.caller, row, claim)
-    return Answer(204)
+    return Answer(204, headers=generation.shown(claim))
 
 
 def delete(request: Request) -> Answer | Later:
@@ -98,9 +98,7 @@ def _locked(tx: Transaction, request: Request, rule: Any) -> tuple[Mapping[str, 
     found = reservation.find(tx, request.caller, request.params["id"])
     request.caller.must(rule, found["project_id"])
     row, claim = reservation.locked(tx, request.caller, found["id"])
-    mine = request.headers.get("moorage-generation")
-    if mine is not None and mine != str(claim["generation"]):
-        raise Changed()
+    generation.check(claim, request.headers)
     return row, claim
 
 
@@ -130,7 +128,7 @@ def _shown(id: str) -> Callable[[Request], Answer]:
 
 def _answer(request: Request, claim: Mapping[str, Any], *, secret: bool) -> Answer:
     body = {"attachment": views.attachment(request, claim, secret=secret)}
-    return Answer(200, body, {"moorage-generation": str(claim["generation"])})
+    return Answer(200, body, generation.shown(claim))
 
 
 def _summary(request: Request, row: Mapping[str, Any]) -> dict[str, Any]:
