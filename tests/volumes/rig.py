@@ -24,6 +24,7 @@ from moorage.core.errors import Unauthenticated
 from moorage.database import Database
 from moorage.database.migrate import upgrade
 from moorage.drivers.backends.memory import MemoryBackend
+from moorage.drivers.connectors.memory import MemoryDevices
 from moorage.flows.registry import FLOWS
 from moorage.flows.rooms import Rooms
 from moorage.operations.process import Process
@@ -92,12 +93,14 @@ class Rig:
         self.database = Database(url)
         upgrade(self.database)
         self.backend = backend or MemoryBackend()
+        self.devices = MemoryDevices()
         self.rooms = Rooms(
             database=self.database,
             state=state,
             run=state,
             host=HOST,
             backends={"files": self.backend},
+            devices=self.devices,
             settings=settings(**configured),
         )
         with self.database.write() as tx:
@@ -191,8 +194,8 @@ class Rig:
         return str(self.call("GET", f"/volumes/{id}", as_="admin").json["volume"]["status"])
 
     def attach(self, id: str, as_: str = "demo", instance: str | None = None, **connector: Any) -> dict[str, Any]:
-        """A new attachment of the volume, completed; it is published where a connector is given."""
-        asked: dict[str, Any] = {"volume_uuid": id, "connector": connector or None}
+        """A new attachment of the volume, completed; it is published over NBD where a connector is given."""
+        asked: dict[str, Any] = {"volume_uuid": id, "connector": {"nbd": True, **connector} if connector else None}
         if instance:
             asked["instance_uuid"] = instance
         reply = self.call("POST", "/attachments", {"attachment": asked}, as_)

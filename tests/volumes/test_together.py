@@ -44,7 +44,7 @@ def test_all_of_many_get_a_volume_for_several(rig: Rig) -> None:
     id = rig.volume(volume_type="multiattach")
 
     def one(n: int) -> Reply:
-        asked = {"volume_uuid": id, "connector": {"host": f"h{n}"}}
+        asked = {"volume_uuid": id, "connector": {"host": f"h{n}", "nbd": True}}
         made = rig.call("POST", "/attachments", {"attachment": asked})
         assert made.status == 200, made.body
         at = f"/attachments/{made.json['attachment']['id']}"

@@ -16,7 +16,9 @@ CONNECTOR = {
     "os_type": "linux",
     "multipath": False,
     "initiator": "iqn.x",
+    "nbd": True,
 }
+BRICK = {name: value for name, value in CONNECTOR.items() if name != "nbd"}  # as os-brick makes it
 
 
 def reserve(rig: Rig, id: str, as_: str = "demo", **more: object) -> dict[str, object]:
@@ -188,13 +190,13 @@ def test_the_secret_is_for_its_creator(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("as_", "connector", "door"),
     [
+        ("demo", {"nbd": True}, "tls"),
         ("demo", {"nbd": True, "host": HOST}, "tls"),
         ("admin", {"nbd": True, "host": HOST}, "socket"),
         ("admin", {"nbd": True, "host": "elsewhere"}, "tls"),
         ("nova", {"nbd": True, "host": HOST}, "socket"),
+        ("nova", {"nbd": True, "local": True, "host": HOST}, "socket"),
         ("nova", {"moorage": True, "host": HOST}, "private"),
-        ("demo", {"moorage": True, "host": HOST}, "tls"),
-        ("demo", CONNECTOR, "tls"),
     ],
 )
 def test_who_gets_which_door(fast: Rig, as_: str, connector: dict[str, object], door: str) -> None:
@@ -202,18 +204,65 @@ def test_who_gets_which_door(fast: Rig, as_: str, connector: dict[str, object], 
     claim = reserve(fast, fast.volume(owner), as_, connector=connector)
     info = claim["connection_info"]
     assert info["door"] == door and ("tls_psk" in info) == (door == "tls")  # type: ignore[index,operator]
+    assert info["driver_volume_type"] == "nbd" and "device_path" not in info  # type: ignore[index,operator]
+
+
+@pytest.mark.parametrize("as_", ["admin", "nova"])
+@pytest.mark.parametrize("more", [{}, {"local": True}, {"nbd": False}, {"mountpoint": "/dev/vdb", "mode": "ro"}])
+def test_what_os_brick_takes_from_whoever_may_have_a_device(fast: Rig, as_: str, more: dict[str, object]) -> None:
+    claim = reserve(fast, fast.volume("admin" if as_ == "admin" else "demo"), as_)
+    asked = {"attachment": {"connector": {**BRICK, "host": HOST, **more}}}
+    updated = fast.call("PUT", f"/attachments/{claim['id']}", asked, as_).json["attachment"]
+    info, device = updated["connection_info"], fast.devices.present()[str(claim["id"])]
+    assert (info["driver_volume_type"], info["device_path"]) == ("local", device.path)
+    assert (info["access_mode"] == "ro", updated["attach_mode"] == "ro") == (device.read_only, device.read_only)
+    assert not {"uri", "export", "socket", "port", "tls_psk", "data"} & set(info)
+    assert (info["attachment_id"], info["encrypted"], info["qos_specs"]) == (claim["id"], False, None)
+    assert fast.call("DELETE", f"/attachments/{claim['id']}", as_=as_).status == 200
+    assert str(claim["id"]) not in fast.devices.present()
+
+
+def test_each_attachment_has_a_device_of_its_own(fast: Rig) -> None:
+    id = fast.volume(volume_type="multiattach")
+    claims = [reserve(fast, id, "nova", connector={**BRICK, "host": HOST}) for _ in range(3)]
+    paths = [claim["connection_info"]["device_path"] for claim in claims]  # type: ignore[index]
+    assert len(set(paths)) == 3
+    assert fast.call("DELETE", f"/attachments/{claims[1]['id']}", as_="nova").status == 200
+    present = fast.devices.present()
+    assert [present[str(claim["id"])].path for claim in claims[::2]] == paths[::2]
+    assert str(claims[1]["id"]) not in present
 
 
 @pytest.mark.parametrize(
-    "connector", [{"ip": "127.0.0.1"}, {"nbd": False}, {"host": ""}, {"host": None}, {"moorage": True}]
+    "connector",
+    [
+        {"ip": "127.0.0.1"},
+        {"nbd": False},
+        {"nbd": "yes"},
+        {"host": ""},
+        {"host": None},
+        {"moorage": True},
+        {"moorage": True, "host": HOST},
+        {"local": True, "host": HOST},
+        {**BRICK, "host": HOST},
+        BRICK,
+    ],
 )
 def test_a_connector_that_offers_nothing_is_told_what_there_is(fast: Rig, connector: dict[str, object]) -> None:
     id = fast.volume()
     at = f"/attachments/{reserve(fast, id)['id']}"
     refused = fast.call("PUT", at, {"attachment": {"connector": connector}})
-    assert refused.status == 400 and "tls" in refused.message
-    made = fast.call("POST", "/attachments", {"attachment": {"volume_uuid": fast.volume(), "connector": connector}})
-    assert made.status == 400
+    assert refused.status == 400 and 'It offers nbd, to a connector with "nbd": true.' in refused.message
+    unmade = fast.volume()
+    made = fast.call("POST", "/attachments", {"attachment": {"volume_uuid": unmade, "connector": connector}})
+    assert made.status == 400 and fast.status(unmade) == "available"
+
+
+def test_only_who_may_have_a_device_is_told_on_which_host(fast: Rig) -> None:
+    asked = {"attachment": {"connector": BRICK}}
+    at = f"/attachments/{reserve(fast, fast.volume())['id']}"
+    assert f'local, to a connector with "host": "{HOST}"' in fast.call("PUT", at, asked, "nova").message
+    assert "local" not in fast.call("PUT", at, asked).message
 
 
 def test_a_second_holder_of_a_volume_for_one_is_a_duplicate(rig: Rig) -> None:

@@ -61,7 +61,7 @@ def create(request: Request) -> Answer | Later:
 def _door(request: Request, row: Mapping[str, Any], connector: Mapping[str, Any]) -> Door:
     held = request.rooms.backends.get(row["backend"])
     traits = held.traits if held is not None else None
-    return doors.door(connector, request.caller, request.rooms.host, local=request.local, traits=traits)
+    return doors.door(connector, request.caller, row["host"], local=request.local, traits=traits)
 
 
 def update(request: Request) -> Answer | Later:
