@@ -20,6 +20,10 @@ def main() -> None:
     parser.add_argument(
         "--image", type=Path, help="a qcow2 image of a Debian root file system; default: one is built and kept"
     )
+    parser.add_argument("--port", type=int, help="port that Moorage listens on; default: a free one")
+    parser.add_argument(
+        "--clients-port", type=int, help="port that clients are sent to: of a recorder in front of Moorage"
+    )
     asked = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("the tour mounts file systems: run it as root")
@@ -27,7 +31,7 @@ def main() -> None:
     state = asked.state or Path(tempfile.mkdtemp(prefix="moorage-tour-", dir="/var/tmp"))
     state.mkdir(mode=0o711, exist_ok=True)
     state.chmod(0o711)
-    began, moorage = time.monotonic(), Moorage(state)
+    began, moorage = time.monotonic(), Moorage(state, asked.port, asked.clients_port)
     try:
         walk(moorage, image)
     finally:

@@ -16,9 +16,10 @@ from tour.shell import BIN, Failed, Shell
 class Moorage:
     """`moorage up` on one state directory."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, port: int | None = None, clients_port: int | None = None) -> None:
         self.state = state
-        self.port = free_port()
+        self.port = port or free_port()
+        self._clients_port = clients_port
         self._process: subprocess.Popen[bytes] | None = None
 
     def up(self) -> None:
@@ -51,9 +52,17 @@ class Moorage:
 
     def user(self, cloud: str = "moorage") -> Shell:
         """A terminal after the two export lines."""
-        return Shell(
-            OS_CLIENT_CONFIG_FILE=str(self.state / "clouds.yaml"), OS_CLOUD=cloud, MOORAGE_STATE=str(self.state)
-        )
+        return Shell(OS_CLIENT_CONFIG_FILE=str(self._clouds()), OS_CLOUD=cloud, MOORAGE_STATE=str(self.state))
+
+    def _clouds(self) -> Path:
+        """The clouds.yaml of the users: Moorage's own, unless they are to take another way to it."""
+        own = self.state / "clouds.yaml"
+        if self._clients_port is None:
+            return own
+        theirs = self.state / "clients.yaml"
+        theirs.touch(mode=0o600)
+        theirs.write_text(own.read_text().replace(f":{self.port}/", f":{self._clients_port}/"))
+        return theirs
 
     def processes(self) -> dict[int, str]:
         """All processes of this state directory: those whose command lines name it, its daemons and its gates."""
