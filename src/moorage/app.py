@@ -34,6 +34,7 @@ from moorage.images.store import Store
 from moorage.operations.host_lock import HostLock
 from moorage.operations.process import Process
 from moorage.operations.runner import Runner
+from moorage.operations.tail import Tail
 from moorage.operations.waiting import Ends
 from moorage.place import Place
 from moorage.volumes import bootstrap as volumes_bootstrap
@@ -82,6 +83,7 @@ class App:
         )
         self.rooms.runner = self.runner
         self.ends = Ends(self.database, self.files)
+        self.rooms.tail = Tail(self.database, self.files)
         self.services = self._services()
         self.shell = Shell(
             self.rooms,
@@ -102,6 +104,7 @@ class App:
 
     def stop(self) -> None:
         """Let go of everything; daemons go on, to be adopted by whoever comes next."""
+        self.rooms.tail.close()
         self.runner.stop()
         for backend in self.rooms.backends.values():
             backend.close()

@@ -33,7 +33,16 @@ class AddressTaken(Problem):
     code = "server.address-taken"
 
 
-class LocalProtocol(HttpToolsProtocol):
+class Protocol(HttpToolsProtocol):
+    """Lets the shell cut a client off that takes nothing of what it asked for."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Tell the shell how."""
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "cut_off": transport.abort}
+
+
+class LocalProtocol(Protocol):
     """Admits root and Moorage's own user; tells the shell that the request is a local one."""
 
     def connection_made(self, transport: Any) -> None:
@@ -69,9 +78,7 @@ class Server:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        sockets = [
-            (s, p) for s, p in ((self._tcp(), HttpToolsProtocol), (self._unix(), LocalProtocol)) if s is not None
-        ]
+        sockets = [(s, p) for s, p in ((self._tcp(), Protocol), (self._unix(), LocalProtocol)) if s is not None]
         for _, protocol in sockets:
             config = uvicorn.Config(
                 self._app.shell,
@@ -101,6 +108,7 @@ class Server:
 
     def stop(self) -> None:
         """Stop listening, give requests a moment, end."""
+        self._app.rooms.tail.close()  # those who follow would stay for ever
         for listener in self._listeners:
             listener.should_exit = True
 

@@ -1,6 +1,6 @@
 """What a handler is given, and what it gives back."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,7 +77,9 @@ def boolean(value: Any, name: str) -> bool:
 
 @dataclass(frozen=True)
 class Answer:
-    """What goes back: a JSON body, bytes, a file or an iterator of chunks (`length` bytes in all)."""
+    """
+    What goes back: a JSON body, bytes, a file, an iterator of chunks (`length` bytes in all), or what is still to come.
+    """
 
     status: int = 200
     body: Any = None
@@ -88,6 +90,7 @@ class Answer:
     offset: int = 0
     length: int | None = None
     chunks: Iterator[bytes] | None = None
+    live: Callable[[], AsyncGenerator[bytes]] | None = None  #: chunks as they come about; waits without a thread
 
 
 @dataclass(frozen=True)

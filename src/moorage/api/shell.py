@@ -79,7 +79,10 @@ class Shell:
         extra = service.headers(exchange.request_id, exchange.version)
         gone = asyncio.ensure_future(disconnected(receive))
         try:
-            await send_answer(answer, extra, send, scope["method"] == "HEAD", self.on_files, gone.done)
+            await send_answer(answer, extra, send, scope["method"] == "HEAD", self.on_files, gone)
+        except ClientGone:
+            scope.get("state", {}).get("cut_off", lambda: None)()  # set by `server`
+            await asyncio.wait({gone}, timeout=1.0)
         finally:
             gone.cancel()
 

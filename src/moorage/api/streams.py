@@ -1,6 +1,8 @@
 """Bodies in and out: read whole within a limit, or in chunks; sent from memory, from a file or from an iterator."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import aclosing
 from functools import partial
 from typing import Any, TypeVar
 
@@ -15,6 +17,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 OnFiles = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 CHUNK = 1 << 20
+SLOW_S = 30.0  #: who takes nothing of a live answer for so long is cut off
 
 
 class ClientGone(Exception):
@@ -52,30 +55,63 @@ async def disconnected(receive: Receive) -> None:
 
 
 async def send_answer(
-    answer: Answer, extra: Mapping[str, str], send: Send, head: bool, on_files: OnFiles, gone: Callable[[], bool]
+    answer: Answer, extra: Mapping[str, str], send: Send, head: bool, on_files: OnFiles, gone: "asyncio.Future[None]"
 ) -> None:
-    """Send `answer`, until `gone` says that nobody listens. A body that breaks off is never cleanly ended."""
+    """
+    Send `answer`, until `gone` is done: nobody listens any more. A body that breaks off is never cleanly ended.
+    `ClientGone` where a live answer's reader has taken nothing for too long: cut him off.
+    """
     content = answer.content
-    if content is None and answer.file is None and answer.chunks is None:
+    if content is None and answer.file is None and answer.chunks is None and answer.live is None:
         content = b"" if answer.body is None else msgspec.json.encode(answer.body)
     headers = {**extra, **{name.lower(): value for name, value in answer.headers.items()}}
     length = len(content) if content is not None else answer.length
     if length is not None and answer.status != 204:
         headers["content-length"] = str(length)
-    if content or answer.file is not None or answer.chunks is not None:
+    if content or answer.file is not None or answer.chunks is not None or answer.live is not None:
         headers.setdefault("content-type", answer.content_type)
     raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": raw})
     if head or content is not None:
         await send({"type": "http.response.body", "body": b"" if head else content})
         return
+    if answer.live is not None:
+        async with aclosing(answer.live()) as living:
+            await _send_live(living, send, gone)
+        return
     source = _file(answer, on_files) if answer.file is not None else _iterator(answer, on_files)
     async for chunk in source:
-        if gone():
+        if gone.done():
             await source.aclose()
             return
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_live(source: AsyncGenerator[bytes], send: Send, gone: "asyncio.Future[None]") -> None:
+    while not gone.done():
+        coming = asyncio.ensure_future(_next(source))
+        either: set[asyncio.Future[Any]] = {coming, gone}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not coming.done():
+                coming.cancel()
+                await asyncio.wait({coming})
+        if gone.done() or coming.cancelled():
+            return
+        chunk = coming.result()
+        try:
+            body = {"type": "http.response.body", "body": chunk or b"", "more_body": chunk is not None}
+            await asyncio.wait_for(send(body), SLOW_S)
+        except TimeoutError:
+            raise ClientGone() from None
+        if chunk is None:
+            return
+
+
+async def _next(source: AsyncGenerator[bytes]) -> bytes | None:
+    return await anext(source, None)
 
 
 async def _file(answer: Answer, on_files: OnFiles) -> AsyncGenerator[bytes]:

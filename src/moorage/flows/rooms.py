@@ -26,6 +26,7 @@ class Rooms:
     devices: Devices | None = None  #: block devices of this host
     runner: Any = None  #: the journal's runner, for operations that a request carries out itself
     settings: Any = None  #: the tree of `moorage.config`
+    tail: Any = None  #: the newest events, for who follows them (`operations.tail`)
     identity: Any = None  #: what tokens are made and checked with (`identity.tokens`)
 
     @property

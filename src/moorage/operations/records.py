@@ -114,7 +114,13 @@ events = Table(
     identifier("project_id"),
     text("request_id", 128),
     document("facts", nullable=False),
-    Index("ix_events_resource", "resource_kind", "resource_id"),
-    Index("ix_events_at", "at"),
+    Index("ix_events_resource", "resource_kind", "resource_id", "id"),
+    Index("ix_events_project", "project_id", "id"),
     sqlite_autoincrement=True,
+)
+
+event_floor = Table(  # one row
+    "event_floor",
+    metadata,
+    number("forgotten", nullable=False, default=0),  # the number up to which events are forgotten
 )

@@ -1,7 +1,7 @@
 """All calls of Moorage's own API."""
 
 from moorage.api.bodies import Body
-from moorage.api.moorage import attachments, doctor, hosts, operations, status, volumes, why
+from moorage.api.moorage import attachments, doctor, events, hosts, operations, status, volumes, why
 from moorage.api.routes import Route
 
 EXAMINE = Body({"type": "object", "properties": {"fix": {"type": "boolean"}}, "additionalProperties": False})
@@ -10,6 +10,7 @@ EXAMINE = Body({"type": "object", "properties": {"fix": {"type": "boolean"}}, "a
 ROUTES = (
     Route("GET",  "/v1/status",            status.show),
     Route("GET",  "/v1/why/{kind}/{id}",   why.show),
+    Route("GET",  "/v1/events",            events.index, query=events.QUERY),
     Route("GET",  "/v1/operations",        operations.index, query=("limit", "marker", "state", "resource_id")),
     Route("GET",  "/v1/operations/{id}",   operations.show),
     Route("GET",  "/v1/attachments/{id}",  attachments.show),
