@@ -1,1 +1,1 @@
-"""Chaos: many clients at work while everything is killed and stopped; then every invariant and every byte is checked."""
+"""Chaos: many clients at work while everything is killed and stopped; then all invariants and bytes are checked."""

@@ -1,5 +1,5 @@
 """
-Moorage's HTTP as a client meets it: one request over a connection of its own thread, or a repeat until somebody answers.
+Moorage's HTTP as a client meets it: one request on a connection of its thread's, or repeats until somebody answers.
 
 `call` never retries.  `insist` does what a client that wants its answer does: it goes to the next endpoint when one is
 gone, silent or busy, and sends the same call again, with the same `Moorage-Key` where the call makes something.
