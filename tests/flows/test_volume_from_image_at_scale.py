@@ -95,6 +95,7 @@ def grow(cloud: Cloud, image: str, disk: Disk) -> None:
     store = cloud.app.rooms.stores["files"]
     (stored,) = [store.path(name) for name in store.names() if image in name]
     assert stored is not None
+    stored.chmod(0o640)  # they are kept read-only
     with stored.open("r+b") as file:
         file.truncate(disk.size_bytes)
         with disk.path.open("rb") as source:

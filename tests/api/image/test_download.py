@@ -77,6 +77,7 @@ def test_a_named_store_must_exist(cloud: ImageCloud) -> None:
 def test_missing_data_are_never_an_empty_image(cloud: ImageCloud, state_dir: Path) -> None:
     id = cloud.filled(DATA)
     (file,) = [path for path in state_dir.glob("images/*/*") if path.is_file()]
+    file.chmod(0o640)
     os.truncate(file, 1000)
     reply = cloud.call("GET", f"/image/v2/images/{id}/file", headers=JSON)
     assert (reply.status, id in reply.json["message"], "files" in reply.json["message"]) == (503, True, True)
@@ -91,6 +92,7 @@ def test_a_file_that_shrinks_on_the_way_breaks_the_connection(database: Any, sta
         def path(self, name: str) -> Path:
             path = super().path(name)
             if self.armed and path.exists():
+                path.chmod(0o640)
                 os.truncate(path, len(DATA) // 2)
             return path
 
