@@ -28,7 +28,9 @@ RULE = {
     "client":                   "",
     "cli":                      "client",
     "ui":                       "client",
-    **dict.fromkeys("app server config duty greeting memory stopping doctor installed __main__".split(), "*"),
+    **dict.fromkeys(
+        "app server config duty hearing agent greeting memory stopping doctor installed __main__".split(), "*"
+    ),
 }
 # fmt: on
 STANDARD_LIBRARY_ONLY = "core"

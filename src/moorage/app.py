@@ -25,9 +25,11 @@ from moorage.drivers.backends import registry as backends
 from moorage.drivers.connectors import registry as connectors
 from moorage.drivers.stores import registry as stores
 from moorage.duty import HostDuty
+from moorage.flows.lapse_leases import listen_and_lapse
 from moorage.flows.reconcile import at_start
 from moorage.flows.registry import FLOWS
 from moorage.flows.rooms import Rooms
+from moorage.hearing import Hearing
 from moorage.identity import bootstrap as identity_bootstrap
 from moorage.identity.tokens import Tokens
 from moorage.images.store import Store
@@ -95,16 +97,21 @@ class App:
             public_url=config.public_url or None,
         )
         self.duty = HostDuty(self.lock, self.take_up) if role in ("up", "host") else None
+        self.hearing = Hearing(self.database, lambda: listen_and_lapse(self.rooms)) if role in ("up", "api") else None
 
     def start(self) -> None:
         """Begin to carry out operations, and to look after this host where that is this process's role."""
         self.runner.start()
         if self.duty is not None:
             self.duty.start()
+        if self.hearing is not None:
+            self.hearing.start()
 
     def stop(self) -> None:
         """Let go of everything; daemons go on, to be adopted by whoever comes next."""
         self.rooms.tail.close()
+        if self.hearing is not None:
+            self.hearing.stop()
         self.runner.stop()
         for backend in self.rooms.backends.values():
             backend.close()

@@ -26,6 +26,8 @@ LOCK_ORDER = (
     "attachments",
     "layers",
     "hosts",
+    "hearing",
+    "leases",
 )
 
 log = logging.getLogger(__name__)

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from moorage.core.caller import Caller
 from moorage.core.errors import NotFound
 from moorage.database import Transaction
+from moorage.flows.why_lease import add_lease
 from moorage.flows.why_operation import sentence_of, waiting_for
 from moorage.images.records import images
 from moorage.operations import journal
@@ -149,6 +150,7 @@ def why_attachment(tx: Transaction, caller: Caller, id: str) -> Why:
     if not answer.operation and row["state"] != State.DETACHED:
         again = ["update it with your connector"] if row["state"] != State.ATTACHED else []
         answer.you_may = [*again, "delete it"]
+    add_lease(tx, answer, row)
     return answer
 
 

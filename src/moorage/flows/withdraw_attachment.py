@@ -29,7 +29,7 @@ def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:
     tx.lock(volumes, [operation["resource_id"]])
     for claim in tx.lock(attachments, operation["input"]["attachments"]):
         if operation["state"] == Done.DONE and claim["state"] == State.DETACHING:
-            reservation.release(tx, claim)
+            reservation.release(tx, claim, operation["request_id"] or "", operation["input"].get("reason"))
     status.evaluate(tx, operation["resource_id"])
 
 

@@ -193,25 +193,28 @@ def complete(tx: Transaction, caller: Caller, row: Mapping[str, Any], claim: Map
 
 
 def withdraw(
-    tx: Transaction, caller: Caller, row: Mapping[str, Any], claims: Sequence[Mapping[str, Any]]
+    tx: Transaction,
+    caller: Caller,
+    row: Mapping[str, Any],
+    claims: Sequence[Mapping[str, Any]],
+    reason: str | None = None,
 ) -> str | None:
     """
     Close the doors of the locked volume's attachments `claims` and release them; the operation that does it. None:
-    there was no door, and they are released.
+    there was no door, and they are released. Events carry the `reason` where it is not that somebody asked.
     """
     doors = [claim for claim in claims if claim["export"]]
     for claim in claims:
         if claim["state"] != State.DETACHING:
             attachment.move(tx, claim["id"], "withdraw")
         if not claim["export"]:
-            release(tx, claim, caller.request_id)
+            release(tx, claim, caller.request_id, reason)
     closing = _closing(tx, row["id"])
     fresh = [claim["id"] for claim in doors if claim["id"] not in closing]
     operation = None
     if fresh:
-        operation = volume.begin(
-            tx, "withdraw-attachment", row, caller, {"attachments": fresh}, deadline_s=30 * 86400.0
-        )
+        asked = {"attachments": fresh, **({"reason": reason} if reason else {})}
+        operation = volume.begin(tx, "withdraw-attachment", row, caller, asked, deadline_s=30 * 86400.0)
     elif doors:
         operation = closing[doors[0]["id"]]
     if operation is None:  # to begin one evaluates, too
@@ -225,10 +228,10 @@ def _closing(tx: Transaction, volume_id: str) -> dict[str, str]:
     return {id: row["id"] for row in rows for id in row["input"]["attachments"]}
 
 
-def release(tx: Transaction, claim: Mapping[str, Any], request_id: str = "") -> None:
+def release(tx: Transaction, claim: Mapping[str, Any], request_id: str = "", reason: str | None = None) -> None:
     """The attachment is over. The row stays; what opened its door does not."""
     attachment.move(tx, claim["id"], "release", detached_at=tx.now, secret=None, export=None)
-    facts = {"volume": claim["volume_id"], "instance": claim["instance_uuid"]}
+    facts = {"volume": claim["volume_id"], "instance": claim["instance_uuid"], **({"reason": reason} if reason else {})}
     events.record(tx, "attachment.released", "attachment", claim["id"], claim["project_id"], request_id, **facts)
 
 

@@ -12,6 +12,7 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Malformed
 from moorage.database import Transaction
 from moorage.database.paging import paged
+from moorage.hosts import lease
 from moorage.volumes import attachment, doors, generation, guard, reservation, volume
 from moorage.volumes.attachment import State
 from moorage.volumes.backend import Door
@@ -53,6 +54,7 @@ def create(request: Request) -> Answer | Later:
         claim, operation = reservation.reserve(
             tx, request.caller, row, instance, asked.get("mode"), connector, door, keys.asked(request)
         )
+        _lease(tx, request, claim)
         if operation is None:
             return _answer(request, claim, secret=True)
     return Later(operation, _shown(claim["id"]), making=True)
@@ -70,9 +72,22 @@ def update(request: Request) -> Answer | Later:
     with request.write() as tx:
         row, claim = _locked(tx, request, policy.ATTACHMENT_UPDATE)
         operation = reservation.publish(tx, request.caller, row, claim, connector, _door(request, row, connector))
+        _lease(tx, request, reservation.find(tx, request.caller, claim["id"]), claim["generation"])
         if operation is None:
             return _answer(request, claim, secret=True)
     return Later(operation, _shown(claim["id"]))
+
+
+def _lease(tx: Transaction, request: Request, claim: Mapping[str, Any], was: int | None = None) -> None:
+    """
+    The attachment has the lease that the request asks for, a full term from now. Another generation than it `was` in
+    has none that it did not ask for.
+    """
+    term_s = lease.asked(request.headers)
+    if term_s is not None:
+        lease.take(tx, claim["id"], claim["host"], term_s)
+    elif was is not None and claim["generation"] != was:
+        lease.end(tx, claim["id"])
 
 
 def complete(request: Request) -> Answer:
@@ -80,6 +95,7 @@ def complete(request: Request) -> Answer:
     with request.write() as tx:
         row, claim = _locked(tx, request, policy.ATTACHMENT_COMPLETE)
         reservation.complete(tx, request.caller, row, claim)
+        _lease(tx, request, claim)
     return Answer(204, headers=generation.shown(claim))
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from moorage.api.request import Answer, Request
 from moorage.api.views import moment
 from moorage.database import Transaction
+from moorage.hosts import lease
 from moorage.hosts.devices import Device
 from moorage.hosts.records import hosts
 from moorage.volumes.attachment import HELD
@@ -30,6 +31,7 @@ def show(request: Request) -> Answer:
         body = {
             **shown(row, device_of(tx, request, row)),
             "instance": row["instance_uuid"],
+            "lease": lease_shown(lease.of(tx, row["id"])) if row["state"] in HELD else None,
             "same_volume": _named(tx, request, held.where(c.volume_id == row["volume_id"])),
             "same_host": _named(tx, request, here) if here is not None else [],
         }
@@ -43,6 +45,13 @@ def shown(row: Mapping[str, Any], device: Mapping[str, Any] | None) -> dict[str,
         **{name: moment(row[name]) for name in TIMES},
         "device": device,
     }
+
+
+def lease_shown(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A lease on the wire."""
+    if row is None:
+        return None
+    return {"attachment": row["id"], "host": row["host"], "term_s": row["term_s"], "until": moment(row["until"])}
 
 
 def device_of(tx: Transaction, request: Request, row: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -4,3 +4,4 @@ from moorage.core.caller import Needs, Rule
 
 HOSTS = Rule("moorage:hosts:show", Needs.SERVICE)
 DOCTOR = Rule("moorage:doctor", Needs.ADMIN)
+HOSTS_REGISTER = Rule("moorage:hosts:register", Needs.ADMIN)

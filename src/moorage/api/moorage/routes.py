@@ -6,6 +6,61 @@ from moorage.api.routes import Route
 
 EXAMINE = Body({"type": "object", "properties": {"fix": {"type": "boolean"}}, "additionalProperties": False})
 
+REGISTER = Body(
+    {
+        "type": "object",
+        "properties": {
+            "host": {
+                "type": "object",
+                "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 64}},
+                "required": ["name"],
+                "additionalProperties": False,
+            }
+        },
+        "required": ["host"],
+        "additionalProperties": False,
+    }
+)
+_TEXT = {"type": "string", "maxLength": 255}
+_DEVICE = {
+    "type": "object",
+    "properties": {
+        "path": _TEXT,
+        "read_only": {"type": "boolean"},
+        "alive": {"type": "boolean"},
+        "mounted": {"type": ["string", "null"], "maxLength": 4096},
+    },
+    "required": ["path", "read_only", "alive", "mounted"],
+    "additionalProperties": False,
+}
+_BEAT = {
+    "boot": {"type": "string", "maxLength": 128},
+    "version": {"type": "string", "maxLength": 32},
+    "agent": _TEXT,
+    "obstacles": {"type": "array", "maxItems": 100, "items": {"type": "string", "maxLength": 1000}},
+    "devices": {
+        "type": "object",
+        "maxProperties": 4096,
+        "propertyNames": {"format": "uuid"},
+        "additionalProperties": _DEVICE,
+    },
+}
+HEARTBEAT = Body(
+    {
+        "type": "object",
+        "properties": {
+            "heartbeat": {
+                "type": "object",
+                "properties": _BEAT,
+                "required": sorted(_BEAT),
+                "additionalProperties": False,
+            }
+        },
+        "required": ["heartbeat"],
+        "additionalProperties": False,
+    }
+)
+
 # fmt: off
 ROUTES = (
     Route("GET",  "/v1/status",            status.show),
@@ -17,6 +72,10 @@ ROUTES = (
     Route("GET",  "/v1/volumes/{id}",      volumes.show),
     Route("GET",  "/v1/hosts",             hosts.index),
     Route("GET",  "/v1/hosts/{id}",        hosts.show),
+    Route("POST", "/v1/hosts",             hosts.register, body=REGISTER, success=201),
+    Route("DELETE", "/v1/hosts/{id}",      hosts.unregister, success=204),
+    Route("POST", "/v1/hosts/{id}/heartbeat", hosts.heartbeat, body=HEARTBEAT, open=True),
+    Route("GET",  "/v1/hosts/{id}/leases", hosts.leases, open=True),
     Route("POST", "/v1/doctor",            doctor.examine, body=EXAMINE),
 )
 # fmt: on
