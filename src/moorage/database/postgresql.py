@@ -35,6 +35,7 @@ class Postgresql:
             max_overflow=threads,
             connect_args={"options": _OPTIONS, "connect_timeout": 10},
             json_deserializer=read_document,
+            hide_parameters=True,
         )
 
     @contextlib.contextmanager
@@ -52,7 +53,7 @@ class Postgresql:
     def writing(self) -> Iterator[tuple[Connection, int]]:
         """The same, with the right to write."""
         connection, now = self._begun(_WRITE)
-        with connection, ended(connection):
+        with connection, ended(connection.exec_driver_sql):
             yield connection, now
 
     @contextlib.contextmanager

@@ -4,13 +4,15 @@ after the other in the order in which they came, across threads and processes.
 """
 
 import contextlib
+import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import URL, Connection, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from moorage.database.errors import DatabaseUnavailable
 from moorage.database.locks import PATIENCE_S, FileLock, Queue
@@ -27,29 +29,38 @@ class Sqlite:
         if not url.database or url.database == ":memory:":
             raise ValueError("SQLite needs a file: several threads and processes share it")
         path = Path(url.database)
-        options = {"check_same_thread": False}
         self.engine = create_engine(
-            url, pool_size=threads, max_overflow=threads, connect_args=options, json_deserializer=read_document
+            url,
+            pool_size=threads,
+            max_overflow=threads,
+            connect_args={"check_same_thread": False, "cached_statements": 512},
+            json_deserializer=read_document,
+            hide_parameters=True,
         )
         event.listen(self.engine, "connect", _prepare)
         self._queue, self._file = Queue(), FileLock(path.with_name(path.name + ".lock"), patience_s)
+        self._idle: list[Connection] = []
+        self._closed = False
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[tuple[Connection, int]]:
         """A connection in a transaction, and the time."""
         with self._connected() as connection:
-            connection.exec_driver_sql("BEGIN")
-            yield connection, now()
+            say(connection, "BEGIN")
+            try:
+                yield connection, now()
+            finally:
+                say(connection, "ROLLBACK")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[tuple[Connection, int]]:
         """The same, with the right to write."""
         with self._queue, self._connected() as connection, self._file.held():
             try:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                say(connection, "BEGIN IMMEDIATE")
             except OperationalError as problem:
                 raise DatabaseUnavailable() from problem
-            with ended(connection):
+            with ended(partial(say, connection)):
                 yield connection, now()
 
     @contextlib.contextmanager
@@ -62,7 +73,7 @@ class Sqlite:
             connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
             try:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
-                with ended(connection):
+                with ended(partial(say, connection)):
                     yield connection
                     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
                     if broken:
@@ -72,33 +83,59 @@ class Sqlite:
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[Connection]:
+        """
+        A connection for the length of the block. It is kept for the next one, unless the block has failed: then the
+        pool has it, which puts it right or throws it away.
+        """
         try:
+            connection = self._idle.pop() if self._idle else self.engine.connect()
+        except IndexError:  # another thread was faster
             connection = self.engine.connect()
         except OperationalError as problem:
             raise DatabaseUnavailable() from problem
-        with connection:
-            yield connection  # whatever is open at the end is rolled back by the pool
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if self._closed or connection.invalidated:
+            connection.close()
+        else:
+            self._idle.append(connection)
 
     def after_fork(self) -> None:
         """Have connections and locks of this process's own; those of the parent stay the parent's."""
+        self._parents, self._idle = self._idle, []
         self.engine.dispose(close=False)
         self._queue = Queue()
         self._file.reopen()
 
     def close(self) -> None:
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
         self.engine.dispose()
         self._file.close()
 
 
+def say(connection: Connection, what: str) -> None:
+    """Say to the driver what begins or ends a transaction; it fails as if it had been said through SQLAlchemy."""
+    raw = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+    try:
+        raw.execute(what)
+    except sqlite3.Error as problem:
+        raise DBAPIError.instance(what, None, problem, sqlite3.Error, dialect=connection.dialect) from problem
+
+
 @contextlib.contextmanager
-def ended(connection: Connection) -> Iterator[None]:
+def ended(said: Callable[[str], object]) -> Iterator[None]:
     """Commit at the end of the block; roll back if it raises."""
     try:
         yield
-        connection.exec_driver_sql("COMMIT")
+        said("COMMIT")
     except BaseException:
         with contextlib.suppress(Exception):
-            connection.exec_driver_sql("ROLLBACK")
+            said("ROLLBACK")
         raise
 
 

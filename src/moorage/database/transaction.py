@@ -8,11 +8,14 @@ write transaction itself does that.  A lock taken out of order is a programming 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import BindParameter, Connection, Select, Table, bindparam, collate, select
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.base import Executable as _Executable
+
+from moorage.database.fixed import Fixed, change_of, new_row, row_of
 
 #: Tables whose rows are locked, in the order in which a transaction may lock them.
 LOCK_ORDER = (
@@ -32,7 +35,7 @@ LOCK_ORDER = (
 
 log = logging.getLogger(__name__)
 
-Statement = Executable | _Executable
+Statement = Executable | _Executable | Fixed
 Row = Mapping[str, Any]
 
 
@@ -43,6 +46,11 @@ def _locking(table: Table, several: bool, locks_rows: bool) -> Select[Any]:
     if locks_rows:  # sorted before they are locked, bytewise as Python sorts, whatever the database's locale
         return query.order_by(collate(table.c.id, "C")).with_for_update(of=table)
     return query.order_by(table.c.id)
+
+
+@lru_cache(64)
+def _locking_one(table: Table, locks_rows: bool) -> Fixed:
+    return Fixed(_locking(table, False, locks_rows))
 
 
 class Transaction:
@@ -58,6 +66,7 @@ class Transaction:
         tell: Callable[[str, str], None] = lambda topic, what: None,
     ) -> None:
         self._connection, self._locks_rows, self._tell = connection, locks_rows, tell
+        self._raw, self._dialect = cast(DBAPIConnection, connection.connection.dbapi_connection), connection.dialect
         self._held: dict[str, set[str]] = {}
         self._last_lock = (-1, "")
         self._before: list[Callable[[Transaction], None]] = []
@@ -69,27 +78,52 @@ class Transaction:
     @property
     def dialect(self) -> str:
         """ "sqlite" or "postgresql"."""
-        return self._connection.dialect.name
+        return self._dialect.name
 
     def all(self, statement: Statement, values: Any = None) -> Sequence[Row]:
         """All rows of a query, as plain dictionaries: what reads every column of many rows is three times faster so."""
+        if isinstance(statement, Fixed):
+            plan, cursor = statement.execute(self._raw, self._dialect, values)
+            return plan.rows(cursor.fetchall())
         result = self._connection.execute(statement, values)
         names = tuple(result.keys())
         return [dict(zip(names, row, strict=False)) for row in result.all()]
 
     def one(self, statement: Statement, values: Any = None) -> Row | None:
         """The first row of a query, if there is any."""
+        if isinstance(statement, Fixed):
+            plan, cursor = statement.execute(self._raw, self._dialect, values)
+            found = plan.rows(cursor.fetchall()[:1])
+            return found[0] if found else None
         result = self._connection.execute(statement, values)
         row = result.first()
         return None if row is None else dict(zip(result.keys(), row, strict=False))
 
     def value(self, statement: Statement, values: Any = None) -> Any:
         """The first column of the first row; None when there is no row."""
+        if isinstance(statement, Fixed):
+            row = self.one(statement, values)
+            return next(iter(row.values())) if row else None
         return self._connection.execute(statement, values).scalar()
 
     def run(self, statement: Statement, values: Any = None) -> int:
         """Carry out a change; how many rows it touched."""
+        if isinstance(statement, Fixed):
+            return int(statement.execute(self._raw, self._dialect, values)[1].rowcount)
         return self._connection.execute(statement, values).rowcount
+
+    def get(self, table: Table, id: str) -> Row | None:
+        """The row of `table` with this id."""
+        return self.one(row_of(table), {"the_id": id})
+
+    def enter(self, table: Table, values: Mapping[str, Any]) -> None:
+        """A new row of `table`."""
+        self.run(new_row(table), values)
+
+    def change(self, table: Table, id: str, values: Mapping[str, Any]) -> int:
+        """Set `values` in the row of `table` with this id; how many there were."""
+        new = {f"new_{column}": value for column, value in values.items()}
+        return self.run(change_of(table, tuple(values)), {"the_id": id, **new})
 
     def lock(self, table: Table, ids: Iterable[str]) -> list[Row]:
         """
@@ -108,8 +142,9 @@ class Transaction:
             held.update(fresh)
         if not wanted:
             return []
-        several = len(wanted) > 1
-        return list(self.all(_locking(table, several, self._locks_rows), {"ids": wanted if several else wanted[0]}))
+        if len(wanted) == 1:
+            return list(self.all(_locking_one(table, self._locks_rows), {"ids": wanted[0]}))
+        return list(self.all(_locking(table, True, self._locks_rows), {"ids": wanted}))
 
     def before_commit(self, hook: Callable[["Transaction"], None], *, last: bool = False) -> None:
         """Run `hook` after the transaction's own statements; with `last` (events), after all hooks that are not."""

@@ -9,7 +9,7 @@ what no row names can be told from what one does.
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from moorage.operations.flow import Work
 from moorage.volumes import layers
@@ -33,7 +33,7 @@ def backend_of(work: Work) -> Backend:
 def volume_of(work: Work) -> Mapping[str, Any]:
     """The operation's volume as it is now."""
     with work.rooms.database.read() as tx:
-        row = tx.one(select(volumes).where(volumes.c.id == work.resource_id))
+        row = tx.get(volumes, work.resource_id)
     if row is None:
         raise VolumeNotFound(id=work.resource_id)
     found: Mapping[str, Any] = row
@@ -73,8 +73,7 @@ def give_head(work: Work, layer: Layer, path: str, bytes_moved: int = 0, why: st
         took_ms = (tx.now - found[0]["created_at"]) // 1000
         made = {"path": path, "bytes": bytes_moved, "ms": took_ms, "why": why}
         layers.enter(tx, layer, work.input["backend"])
-        change = update(volumes).where(volumes.c.id == work.resource_id)
-        tx.run(change.values(head=layer.name, base=None, made=made))
+        tx.change(volumes, work.resource_id, {"head": layer.name, "base": None, "made": made})
 
 
 def take_back_head(work: Work) -> None:

@@ -4,11 +4,12 @@ from sqlalchemy import select, update
 
 from moorage.core.caller import Caller
 from moorage.database import Transaction
+from moorage.database.fixed import Fixed
 from moorage.identity.records import versions
 from moorage.operations import events
 
 _ROW = "identity"
-_VERSION = select(versions.c.version).where(versions.c.id == _ROW)
+_VERSION = Fixed(select(versions.c.version).where(versions.c.id == _ROW))
 
 
 def current(tx: Transaction) -> int:

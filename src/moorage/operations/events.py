@@ -14,15 +14,16 @@ from sqlalchemy import ColumnElement, delete, func, insert, select, text, update
 
 from moorage.core.errors import Problem
 from moorage.database import Transaction
+from moorage.database.fixed import Fixed
 from moorage.operations.records import event_floor, events
 
 #: Topic of `Database.listen`: events of this process were committed.
 RECORDED = "event-recorded"
 
 _ORDER = text("SELECT pg_advisory_xact_lock(7305808869230500179)")
-_RECORD = insert(events)
-_NEWEST = select(func.max(events.c.id))
-_FLOOR = select(event_floor.c.forgotten)
+_RECORD = Fixed(insert(events))
+_NEWEST = Fixed(select(func.max(events.c.id)))
+_FLOOR = Fixed(select(event_floor.c.forgotten))
 
 
 class Forgotten(Problem):

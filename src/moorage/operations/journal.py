@@ -12,14 +12,15 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, bindparam, case, delete, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, bindparam, case, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from moorage.core.caller import NOBODY, Caller
 from moorage.core.errors import Conflict, Malformed, Problem
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
-from moorage.database.among import among, several
+from moorage.database.among import among, either, several
+from moorage.database.fixed import Fixed
 from moorage.operations.records import OPEN, OVER, State, operations
 
 SECOND = 1_000_000
@@ -57,12 +58,12 @@ class Stored(Problem):
 
 # Statements are made once: building one costs more than running it.
 c = operations.c
-_BEGIN = insert(operations)
-_GET = select(operations).where(c.id == bindparam("the_id"))
-_NEXT = select(c.queue).where(
-    c.resource_kind == bindparam("kind"), c.resource_id == bindparam("resource"), c.state == State.QUEUED
+_NEXT = Fixed(
+    select(c.queue).where(
+        c.resource_kind == bindparam("kind"), c.resource_id == bindparam("resource"), c.state == State.QUEUED
+    )
 )
-_WAKE = (
+_WAKE = Fixed(
     update(operations)
     .where(c.waits_for == bindparam("over"), c.state == State.PARKED)
     .values(state=State.QUEUED, waits_for=None, not_before=0, updated_at=bindparam("now"))
@@ -105,7 +106,7 @@ def begin(
     }
     # fmt: on
     try:
-        tx.run(_BEGIN, values)
+        tx.enter(operations, values)
     except IntegrityError as problem:
         if key is None:
             raise
@@ -117,7 +118,7 @@ def begin(
 
 def get(tx: Transaction, id: str) -> Mapping[str, Any] | None:
     """The operation's row."""
-    return tx.one(_GET, {"the_id": id})
+    return tx.get(operations, id)
 
 
 def by_key(tx: Transaction, project_id: str | None, key: str) -> Mapping[str, Any] | None:
@@ -125,19 +126,17 @@ def by_key(tx: Transaction, project_id: str | None, key: str) -> Mapping[str, An
     return tx.one(select(operations).where(c.project_id == project_id, c.key == key))
 
 
-_OPEN_ON = (
-    select(operations)
-    .where(
-        c.resource_kind == bindparam("resource"),
-        among(c.resource_id, several("ids")),
-        c.state.in_([literal_column(f"'{state}'") for state in sorted(OPEN)]),
-    )
-    .order_by(c.created_at, c.id)
+_OF = (c.resource_kind == bindparam("resource"), either(c.state, OPEN))
+_OPEN_ON = Fixed(select(operations).where(*_OF, among(c.resource_id, several("ids"))).order_by(c.created_at, c.id))
+_OPEN_ON_ONE = Fixed(
+    select(operations).where(*_OF, c.resource_id == bindparam("the_resource")).order_by(c.created_at, c.id)
 )
 
 
 def open_on(tx: Transaction, resource_kind: str, ids: Collection[str]) -> Sequence[Mapping[str, Any]]:
     """The operations on these resources that are not over, oldest first."""
+    if len(ids) == 1:
+        return tx.all(_OPEN_ON_ONE, {"resource": resource_kind, "the_resource": next(iter(ids))})
     return tx.all(_OPEN_ON, {"resource": resource_kind, "ids": list(ids)})
 
 
@@ -161,13 +160,13 @@ def cancel(tx: Transaction, id: str) -> None:
 
 
 @lru_cache(256)
-def _change(columns: tuple[str, ...], whole: bool) -> Update:
+def _change(columns: tuple[str, ...], whole: bool) -> Fixed:
     """The statement that sets these columns as the owner; it answers with the row, or with what may turn it back."""
     change = update(operations).where(
         c.id == bindparam("the_id"), c.epoch == bindparam("the_epoch"), c.state == State.RUNNING
     )
     change = change.values({column: bindparam(f"new_{column}", type_=c[column].type) for column in columns})
-    return change.returning(operations) if whole else change.returning(c.cancel, c.deadline)
+    return Fixed(change.returning(operations) if whole else change.returning(c.cancel, c.deadline))
 
 
 def write(tx: Transaction, id: str, epoch: int, *, whole: bool = False, **values: Any) -> Mapping[str, Any]:

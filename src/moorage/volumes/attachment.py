@@ -7,12 +7,15 @@ life of an attachment; any move that it does not list is refused.
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
 
 from moorage.core.lifecycle import MoveRefused, lifecycle
 from moorage.database import Transaction
+from moorage.database.among import either
+from moorage.database.fixed import Fixed
 from moorage.volumes.records import attachments
 
 
@@ -47,14 +50,21 @@ LIFE = lifecycle(
 
 def move(tx: Transaction, id: str, event: str, **values: Any) -> None:
     """Let `event` happen to the attachment, and change `values` with it; raise `MoveRefused` where it may not."""
+    new = {f"new_{column}": value for column, value in values.items()}
+    if not tx.run(_move(event, tuple(values)), {"the_id": id, "new_updated_at": tx.now, **new}):
+        row = tx.get(attachments, id)
+        raise MoveRefused(kind="Attachment", id=id, state=row["state"] if row else "gone", event=event)
+
+
+@lru_cache(64)
+def _move(event: str, columns: tuple[str, ...]) -> Fixed:
     c, step = attachments.c, LIFE[event]
-    change = update(attachments).where(c.id == id, c.state.in_([str(source) for source in step.sources]))
-    if not tx.run(change.values(state=str(step.target), updated_at=tx.now, **values)):
-        state = tx.value(select(c.state).where(c.id == id))
-        raise MoveRefused(kind="Attachment", id=id, state=state or "gone", event=event)
+    new = {name: bindparam(f"new_{name}", type_=c[name].type) for name in (*columns, "updated_at")}
+    change = update(attachments).where(c.id == bindparam("the_id"), either(c.state, map(str, step.sources)))
+    return Fixed(change.values(state=str(step.target), **new))
 
 
-_HELD = (
+_HELD = Fixed(
     select(attachments)
     .where(attachments.c.volume_id == bindparam("volume"), attachments.c.state != str(State.DETACHED))
     .order_by(attachments.c.created_at, attachments.c.id)

@@ -8,7 +8,7 @@ deleted with its last user: a volume whose head it is or that is going to lie on
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, select
 
 from moorage.core.errors import Conflict
 from moorage.database import Transaction
@@ -26,7 +26,7 @@ class LayerMissing(Conflict):
 
 def row_of(tx: Transaction, name: str) -> Mapping[str, Any] | None:
     """The layer's row."""
-    return tx.one(select(layers).where(layers.c.id == name))
+    return tx.get(layers, name)
 
 
 def chain(tx: Transaction, name: str) -> Layer:
@@ -56,18 +56,13 @@ def enter(
 ) -> None:
     """Enter the layer into the rows; its bytes are there and durable. What is entered already stays as it is."""
     if row_of(tx, layer.name) is None:
-        tx.run(
-            insert(layers).values(
-                id=layer.name,
-                backend=backend,
-                format=str(layer.format),
-                size_bytes=layer.size,
-                parent=layer.parent.name if layer.parent else None,
-                image_id=image_id,
-                store=store,
-                created_at=tx.now,
-            )
-        )
+        # fmt: off
+        tx.enter(layers, {
+            "id": layer.name, "backend": backend, "format": str(layer.format), "size_bytes": layer.size,
+            "parent": layer.parent.name if layer.parent else None, "image_id": image_id, "store": store,
+            "created_at": tx.now,
+        })
+        # fmt: on
 
 
 def users_of(tx: Transaction, name: str) -> int:

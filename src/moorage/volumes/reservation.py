@@ -8,8 +8,6 @@ several may use, only its own operations (made, extended, deleted) keep a new at
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
-
 from moorage.core.caller import Caller
 from moorage.core.ids import new_secret, new_uuid
 from moorage.database import Transaction
@@ -31,12 +29,9 @@ SHARED = frozenset({"available", "in-use", "reserved", "attaching", "detaching"}
 SAME_HOLDER = SHARED - {"available", "detaching"}
 
 
-_ONE = select(attachments).where(attachments.c.id == bindparam("id"))
-
-
 def find(tx: Transaction, caller: Caller, id: str) -> Mapping[str, Any]:
     """The attachment's row, if it is not over and the caller may know of it."""
-    row = tx.one(_ONE, {"id": id})
+    row = tx.get(attachments, id)
     if row is None or row["state"] == State.DETACHED or not caller.sees(row["project_id"]):
         raise AttachmentNotFound(id=id[:255])
     return row
@@ -69,17 +64,12 @@ def reserve(
     _may_reserve(tx, row, instance_uuid)
     id = new_uuid()
     values = {"volume_id": row["id"], "project_id": row["project_id"], "user_id": caller.user_id}
-    tx.run(
-        insert(attachments).values(
-            id=id,
-            instance_uuid=instance_uuid,
-            state=str(State.RESERVED),
-            mode="ro" if row["readonly"] else mode,
-            generation=0,
-            created_at=tx.now,
-            **values,
-        )
-    )
+    # fmt: off
+    tx.enter(attachments, {
+        "id": id, "instance_uuid": instance_uuid, "state": str(State.RESERVED),
+        "mode": "ro" if row["readonly"] else mode, "generation": 0, "created_at": tx.now, **values,
+    })
+    # fmt: on
     facts = {"volume": row["id"], "instance": instance_uuid}
     events.record(tx, "attachment.reserved", "attachment", id, row["project_id"], caller.request_id, **facts)
     operation = None
@@ -243,12 +233,8 @@ def unpublish(tx: Transaction, claim: Mapping[str, Any]) -> None:
 
 def record(tx: Transaction, claim: Mapping[str, Any], connection: Mapping[str, Any]) -> None:
     """Keep what the backend says of the attachment's door."""
-    tx.run(
-        update(attachments)
-        .where(attachments.c.id == claim["id"])
-        .values(connection=dict(connection), updated_at=tx.now)
-    )
+    tx.change(attachments, claim["id"], {"connection": dict(connection), "updated_at": tx.now})
 
 
 def _row(tx: Transaction, id: str) -> Mapping[str, Any]:
-    return tx.one(select(attachments).where(attachments.c.id == id)) or {}
+    return tx.get(attachments, id) or {}

@@ -8,8 +8,6 @@ by hand and from its attachments.  Every transaction that changes one of these c
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
-
 from moorage.database import Transaction
 from moorage.operations import events, journal
 from moorage.volumes import attachment
@@ -53,12 +51,9 @@ def derive(
     return next((status for any_of, status in _FROM_ATTACHMENTS if states & any_of), "available")
 
 
-_VOLUME = select(volumes).where(volumes.c.id == bindparam("id"))
-
-
 def evaluate(tx: Transaction, volume_id: str) -> str | None:
     """Store what the volume's status now is; that status, or None when there is no such volume."""
-    row = tx.one(_VOLUME, {"id": volume_id})
+    row = tx.get(volumes, volume_id)
     if row is None:
         return None
     status = derive(
@@ -69,7 +64,7 @@ def evaluate(tx: Transaction, volume_id: str) -> str | None:
         held=[held["state"] for held in attachment.held(tx, volume_id)],
     )
     if status != row["status"]:
-        tx.run(update(volumes).where(volumes.c.id == volume_id).values(status=status, updated_at=tx.now))
+        tx.change(volumes, volume_id, {"status": status, "updated_at": tx.now})
         events.record(tx, "volume.status", "volume", volume_id, row["project_id"], was=row["status"], status=status)
     return status
 

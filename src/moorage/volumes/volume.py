@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
-
 from moorage.core.caller import Caller
 from moorage.core.errors import Blocker
 from moorage.core.ids import new_uuid
@@ -54,12 +52,9 @@ class Rules:
     traits: Traits | None = None  #: of the backend; None where this process does not hold it
 
 
-_ONE = select(volumes).where(volumes.c.id == bindparam("id"))
-
-
 def find(tx: Transaction, caller: Caller, id: str) -> Mapping[str, Any]:
     """The volume's row, if the caller may know of it."""
-    row = tx.one(_ONE, {"id": id})
+    row = tx.get(volumes, id)
     if row is None or not caller.sees(row["project_id"]):
         raise VolumeNotFound(id=id[:255])
     return row
@@ -108,11 +103,11 @@ def enter(tx: Transaction, caller: Caller, new: New, rules: Rules) -> Mapping[st
         "created_at": tx.now,
     }
     same = "size_gib backend host availability_zone name description cache image_id source_volid bootable base".split()
-    tx.run(insert(volumes).values(**values, **{name: getattr(new, name) for name in same}))
+    tx.enter(volumes, {**values, **{name: getattr(new, name) for name in same}})
     events.record(
         tx, "volume.created", "volume", id, project, caller.request_id, size_gib=new.size_gib, type=new.type["name"]
     )
-    return tx.one(select(volumes).where(volumes.c.id == id)) or {}
+    return tx.get(volumes, id) or {}
 
 
 def _size_fits_type(size_gib: int, specs: Mapping[str, str]) -> None:
@@ -155,7 +150,7 @@ def create(tx: Transaction, caller: Caller, new: New, rules: Rules, key: str | N
 def change(tx: Transaction, row: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Change columns of the locked volume `row` that nothing is derived from."""
     if values:
-        tx.run(update(volumes).where(volumes.c.id == row["id"]).values(updated_at=tx.now, **values))
+        tx.change(volumes, row["id"], {"updated_at": tx.now, **values})
         events.record(tx, "volume.changed", "volume", row["id"], row["project_id"], changed=sorted(values))
     return {**row, **values, "updated_at": tx.now}
 
@@ -204,7 +199,7 @@ def blockers(tx: Transaction, row: Mapping[str, Any]) -> tuple[Blocker, ...]:
 
 def gone(tx: Transaction, id: str) -> None:
     """Forget the volume, whose bytes are gone, and give its project back what it had."""
-    row = tx.one(select(volumes).where(volumes.c.id == id))
+    row = tx.get(volumes, id)
     if row is None:
         return
     quota.lock(tx, row["project_id"])
