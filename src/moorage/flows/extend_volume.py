@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from moorage.core.errors import Conflict
 from moorage.database import Transaction
 from moorage.flows.volume_layers import GIB, backend_of, volume_of
+from moorage.operations import events
 from moorage.operations.flow import Flow, Step, Work
 from moorage.operations.records import State
 from moorage.volumes import layers, quota, status
@@ -27,7 +28,9 @@ def extend(work: Work) -> None:
     with work.transaction() as tx:
         tx.lock(volumes, [work.resource_id])
         tx.run(update(layer_rows).where(layer_rows.c.id == head.name).values(size_bytes=size))
-        tx.run(update(volumes).where(volumes.c.id == work.resource_id).values(size_gib=work.input["size_gib"]))
+        size_gib = work.input["size_gib"]
+        if tx.run(update(volumes).where(volumes.c.id == work.resource_id).values(size_gib=size_gib)):
+            events.record(tx, "volume.extended", "volume", work.resource_id, work.project_id, size_gib=size_gib)
 
 
 def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:

@@ -61,13 +61,15 @@ def show(tx: Transaction, caller: Caller, id: str, project_id: str) -> Mapping[s
 
 def answer(tx: Transaction, caller: Caller, id: str, project_id: str, acceptance: str) -> Mapping[str, Any]:
     """The project has accepted the image, or rejected it, or wants to think about it."""
-    find_locked(tx, caller, id)
+    image = find_locked(tx, caller, id)
     rules.permit(caller, rules.GET)
     if not caller.may(rules.SET_MEMBER, project_id):
         raise Forbidden(action=rules.SET_MEMBER.name)
     _get(tx, id, project_id)
     mine = update(members).where(m.image_id == id, m.project_id == project_id)
     tx.run(mine.values(acceptance=acceptance, updated_at=tx.now))
+    facts = {"member": project_id, "acceptance": acceptance}
+    events.record(tx, "image.answered", "image", id, image["owner"], caller.request_id, **facts)
     return _get(tx, id, project_id)
 
 

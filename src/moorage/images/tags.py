@@ -11,6 +11,7 @@ from moorage.images.records import tags
 from moorage.images.service import touch
 from moorage.images.settings import ImageSettings
 from moorage.images.visibility import find_locked
+from moorage.operations import events
 
 t = tags.c
 
@@ -25,6 +26,7 @@ def add(tx: Transaction, caller: Caller, id: str, tag: str, settings: ImageSetti
     check_tags(int(tx.value(there)) + 1, settings)
     tx.run(insert(tags).values(image_id=id, tag=tag))
     touch(tx, id)
+    events.record(tx, "image.updated", "image", id, image["owner"], caller.request_id)
 
 
 def remove(tx: Transaction, caller: Caller, id: str, tag: str) -> None:
@@ -34,3 +36,4 @@ def remove(tx: Transaction, caller: Caller, id: str, tag: str) -> None:
     if not tx.run(delete(tags).where(t.image_id == id, t.tag == tag)):
         raise TagNotFound(image=id)
     touch(tx, id)
+    events.record(tx, "image.updated", "image", id, image["owner"], caller.request_id)

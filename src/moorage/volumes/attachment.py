@@ -16,6 +16,7 @@ from moorage.core.lifecycle import MoveRefused, lifecycle
 from moorage.database import Transaction
 from moorage.database.among import either
 from moorage.database.fixed import Fixed
+from moorage.operations import events
 from moorage.volumes.records import attachments
 
 
@@ -48,12 +49,32 @@ LIFE = lifecycle(
 # fmt: on
 
 
-def move(tx: Transaction, id: str, event: str, **values: Any) -> None:
-    """Let `event` happen to the attachment, and change `values` with it; raise `MoveRefused` where it may not."""
+#: What is told of a move.
+TOLD = {
+    "publish": "attaching",
+    "unpublish": "unpublished",
+    "complete": "attached",
+    "lose": "lost",
+    "withdraw": "detaching",
+    "stick": "stuck",
+    "release": "released",
+}
+
+
+def move(
+    tx: Transaction, id: str, event: str, request_id: str = "", *, reason: str | None = None, **values: Any
+) -> None:
+    """
+    Let `event` happen to the attachment, change `values` with it and tell of it; raise `MoveRefused` where it may not.
+    """
     new = {f"new_{column}": value for column, value in values.items()}
-    if not tx.run(_move(event, tuple(values)), {"the_id": id, "new_updated_at": tx.now, **new}):
-        row = tx.get(attachments, id)
-        raise MoveRefused(kind="Attachment", id=id, state=row["state"] if row else "gone", event=event)
+    row = tx.one(_move(event, tuple(values)), {"the_id": id, "new_updated_at": tx.now, **new})
+    if row is None:
+        now = tx.get(attachments, id)
+        raise MoveRefused(kind="Attachment", id=id, state=now["state"] if now else "gone", event=event)
+    facts = {"volume": row["volume_id"], "instance": row["instance_uuid"], "generation": row["generation"]}
+    facts |= {name: said for name, said in (("problem", row["problem"]), ("reason", reason)) if said}
+    events.record(tx, f"attachment.{TOLD[event]}", "attachment", id, row["project_id"], request_id, **facts)
 
 
 @lru_cache(64)
@@ -61,7 +82,8 @@ def _move(event: str, columns: tuple[str, ...]) -> Fixed:
     c, step = attachments.c, LIFE[event]
     new = {name: bindparam(f"new_{name}", type_=c[name].type) for name in (*columns, "updated_at")}
     change = update(attachments).where(c.id == bindparam("the_id"), either(c.state, map(str, step.sources)))
-    return Fixed(change.values(state=str(step.target), **new))
+    told = (c.project_id, c.volume_id, c.instance_uuid, c.generation, c.problem)
+    return Fixed(change.values(state=str(step.target), **new).returning(*told))
 
 
 _HELD = Fixed(

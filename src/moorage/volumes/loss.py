@@ -1,9 +1,9 @@
 """Attachments whose holders must not simply go on: writes that they were told are there may be gone."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from moorage.database import Transaction
-from moorage.operations import events
 from moorage.volumes import attachment, status
 from moorage.volumes.attachment import LIFE
 from moorage.volumes.records import attachments, volumes
@@ -19,9 +19,8 @@ def lose(tx: Transaction, volume_id: str, ids: Sequence[str], why: str) -> list[
     for claim in tx.lock(attachments, ids):
         if not LIFE.allows("lose", claim["state"]):
             continue
-        none = dict.fromkeys(("export", "secret", "connection"))
+        none: dict[str, Any] = dict.fromkeys(("export", "secret", "connection"))
         attachment.move(tx, claim["id"], "lose", generation=claim["generation"] + 1, problem=why, **none)
-        events.record(tx, "attachment.lost", "attachment", claim["id"], claim["project_id"], volume=volume_id, why=why)
         lost.append(claim["id"])
     status.evaluate(tx, volume_id)
     return lost

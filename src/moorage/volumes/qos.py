@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from moorage.core.errors import Refused
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
+from moorage.operations import events
 from moorage.volumes.errors import QosExists, QosNotFound
 from moorage.volumes.records import qos_specs, volume_types
 
@@ -53,6 +54,7 @@ def create(tx: Transaction, name: str, consumer: str, specs: Mapping[str, str]) 
         tx.run(insert(qos_specs).values(id=id, name=name, consumer=consumer, specs=dict(specs), created_at=tx.now))
     except IntegrityError:
         raise QosExists(name=name) from None
+    events.record(tx, "qos.created", "qos", id, None, name=name)
     return find(tx, id)
 
 
@@ -60,6 +62,7 @@ def change(tx: Transaction, row: Mapping[str, Any], consumer: str | None, specs:
     """Let the locked set `row` have these limits, too."""
     values = {"specs": {**row["specs"], **specs}, "consumer": consumer or row["consumer"]}
     tx.run(update(qos_specs).where(qos_specs.c.id == row["id"]).values(**values))
+    events.record(tx, "qos.changed", "qos", row["id"], None, changed=sorted(specs))
 
 
 def drop(tx: Transaction, row: Mapping[str, Any], keys: Sequence[str]) -> None:
@@ -69,6 +72,7 @@ def drop(tx: Transaction, row: Mapping[str, Any], keys: Sequence[str]) -> None:
             raise QosKeyNotFound(id=row["id"], key=key[:255])
     left = {key: value for key, value in row["specs"].items() if key not in keys}
     tx.run(update(qos_specs).where(qos_specs.c.id == row["id"]).values(specs=left))
+    events.record(tx, "qos.changed", "qos", row["id"], None, changed=sorted(keys))
 
 
 def users(tx: Transaction, id: str) -> Sequence[Mapping[str, Any]]:
@@ -83,11 +87,14 @@ def remove(tx: Transaction, row: Mapping[str, Any], *, force: bool) -> None:
         raise QosInUse()
     release(tx, row["id"])
     tx.run(delete(qos_specs).where(qos_specs.c.id == row["id"]))
+    events.record(tx, "qos.deleted", "qos", row["id"], None)
 
 
 def release(tx: Transaction, id: str) -> None:
     """Let no type refer to the set."""
-    tx.run(update(volume_types).where(volume_types.c.qos_id == id).values(qos_id=None))
+    c = volume_types.c
+    for row in tx.all(update(volume_types).where(c.qos_id == id).values(qos_id=None).returning(c.id)):
+        _told(tx, row["id"], None)
 
 
 def refer(tx: Transaction, type_row: Mapping[str, Any], id: str) -> None:
@@ -97,9 +104,15 @@ def refer(tx: Transaction, type_row: Mapping[str, Any], id: str) -> None:
             reason=f"Type {type_row['id']} is already associated with another qos specs: {type_row['qos_id']}"
         )
     tx.run(update(volume_types).where(volume_types.c.id == type_row["id"]).values(qos_id=id))
+    _told(tx, type_row["id"], id)
 
 
 def part(tx: Transaction, type_row: Mapping[str, Any], id: str) -> None:
     """Let the locked type not refer to the set."""
     if type_row["qos_id"] == id:
         tx.run(update(volume_types).where(volume_types.c.id == type_row["id"]).values(qos_id=None))
+        _told(tx, type_row["id"], None)
+
+
+def _told(tx: Transaction, type_id: str, qos: str | None) -> None:
+    events.record(tx, "volume-type.changed", "volume-type", type_id, None, changed=["qos_id"], qos=qos)

@@ -12,6 +12,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects import sqlite
 
 from moorage.database import Transaction
+from moorage.operations import events
 from moorage.volumes.errors import OverQuota
 from moorage.volumes.records import quotas, volume_types, volumes
 
@@ -118,12 +119,14 @@ def set_limits(tx: Transaction, id: str, changes: Mapping[str, int]) -> None:
     """Change limits of a project, or of `CLASS`."""
     row = lock(tx, id)
     tx.run(update(quotas).where(quotas.c.id == id).values(limits={**row["limits"], **changes}))
+    events.record(tx, "quota.changed", "quota", id, None if id == CLASS else id, limits=dict(changes))
 
 
 def reset_limits(tx: Transaction, project_id: str) -> None:
     """Let the project have the default limits again."""
     lock(tx, project_id)
     tx.run(update(quotas).where(quotas.c.id == project_id).values(limits={}))
+    events.record(tx, "quota.reset", "quota", project_id, project_id)
 
 
 def named(tx: Transaction) -> dict[str, str]:

@@ -145,6 +145,7 @@ def _publish(
         tx,
         claim["id"],
         "publish",
+        caller.request_id,
         connector=dict(connector),
         door=str(door),
         host=_text(connector.get("host")),
@@ -174,11 +175,8 @@ def complete(tx: Transaction, caller: Caller, row: Mapping[str, Any], claim: Map
     if claim["state"] == State.ATTACHING and not claim["connection"]:
         raise VolumeInError(id=row["id"], status="being published")
     if claim["state"] != State.ATTACHED:
-        attachment.move(tx, claim["id"], "complete", attached_at=claim["attached_at"] or tx.now)
-        facts = {"volume": row["id"], "instance": claim["instance_uuid"]}
-        events.record(
-            tx, "attachment.attached", "attachment", claim["id"], row["project_id"], caller.request_id, **facts
-        )
+        at = claim["attached_at"] or tx.now
+        attachment.move(tx, claim["id"], "complete", caller.request_id, attached_at=at)
     status.evaluate(tx, row["id"])
 
 
@@ -196,7 +194,7 @@ def withdraw(
     doors = [claim for claim in claims if claim["export"]]
     for claim in claims:
         if claim["state"] != State.DETACHING:
-            attachment.move(tx, claim["id"], "withdraw")
+            attachment.move(tx, claim["id"], "withdraw", caller.request_id)
         if not claim["export"]:
             release(tx, claim, caller.request_id, reason)
     closing = _closing(tx, row["id"])
@@ -220,20 +218,21 @@ def _closing(tx: Transaction, volume_id: str) -> dict[str, str]:
 
 def release(tx: Transaction, claim: Mapping[str, Any], request_id: str = "", reason: str | None = None) -> None:
     """The attachment is over. The row stays; what opened its door does not."""
-    attachment.move(tx, claim["id"], "release", detached_at=tx.now, secret=None, export=None)
-    facts = {"volume": claim["volume_id"], "instance": claim["instance_uuid"], **({"reason": reason} if reason else {})}
-    events.record(tx, "attachment.released", "attachment", claim["id"], claim["project_id"], request_id, **facts)
+    over: dict[str, Any] = {"detached_at": tx.now, "secret": None, "export": None}
+    attachment.move(tx, claim["id"], "release", request_id, reason=reason, **over)
 
 
 def unpublish(tx: Transaction, claim: Mapping[str, Any]) -> None:
     """Its door could not be opened: the attachment is only reserved, as before."""
-    none = dict.fromkeys(("connector", "door", "host", "export", "secret", "connection"))
+    none: dict[str, Any] = dict.fromkeys(("connector", "door", "host", "export", "secret", "connection"))
     attachment.move(tx, claim["id"], "unpublish", **none)
 
 
 def record(tx: Transaction, claim: Mapping[str, Any], connection: Mapping[str, Any]) -> None:
     """Keep what the backend says of the attachment's door."""
     tx.change(attachments, claim["id"], {"connection": dict(connection), "updated_at": tx.now})
+    facts = {"volume": claim["volume_id"], "instance": claim["instance_uuid"], "generation": claim["generation"]}
+    events.record(tx, "attachment.published", "attachment", claim["id"], claim["project_id"], **facts)
 
 
 def _row(tx: Transaction, id: str) -> Mapping[str, Any]:

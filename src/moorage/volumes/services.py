@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select
 
 from moorage.database import Transaction
+from moorage.operations import events
 from moorage.operations.records import processes
 from moorage.volumes.records import service_states
 
@@ -19,6 +20,7 @@ def switch(tx: Transaction, id: str, *, disabled: bool, reason: str | None) -> N
     """Switch a service off or on."""
     tx.run(delete(service_states).where(service_states.c.id == id))
     tx.run(insert(service_states).values(id=id, disabled=disabled, reason=reason, updated_at=tx.now))
+    events.record(tx, "service.switched", "service", id[:64], None, service=id, disabled=disabled, reason=reason)
 
 
 def last_seen(tx: Transaction, host: str) -> int | None:

@@ -109,6 +109,7 @@ def change(tx: Transaction, row: Mapping[str, Any], values: Mapping[str, Any]) -
         tx.run(update(volume_types).where(volume_types.c.id == row["id"]).values(updated_at=tx.now, **values))
     except IntegrityError:
         raise TypeExists(name=values["name"]) from None
+    events.record(tx, "volume-type.changed", "volume-type", row["id"], None, changed=sorted(values))
     return tx.one(select(volume_types).where(volume_types.c.id == row["id"])) or {}
 
 
@@ -140,6 +141,7 @@ def grant(tx: Transaction, row: Mapping[str, Any], project_id: str) -> None:
     if project_id in projects_of(tx, row["id"]):
         raise AccessExists(type=row["id"], project=project_id)
     tx.run(insert(type_access).values(type_id=row["id"], project_id=project_id))
+    events.record(tx, "volume-type.access-granted", "volume-type", row["id"], None, project=project_id)
 
 
 def deny(tx: Transaction, row: Mapping[str, Any], project_id: str) -> None:
@@ -149,18 +151,23 @@ def deny(tx: Transaction, row: Mapping[str, Any], project_id: str) -> None:
     c = type_access.c
     if not tx.run(delete(type_access).where(c.type_id == row["id"], c.project_id == project_id)):
         raise AccessNotFound(type=row["id"], project=project_id)
+    events.record(tx, "volume-type.access-denied", "volume-type", row["id"], None, project=project_id)
 
 
 def choose_default(tx: Transaction, project_id: str, row: Mapping[str, Any]) -> None:
     """Make the locked type `row` the type of the project's volumes that name none."""
     tx.run(delete(default_types).where(default_types.c.project_id == project_id))
     tx.run(insert(default_types).values(project_id=project_id, type_id=row["id"]))
+    events.record(tx, "volume-type.default-chosen", "volume-type", row["id"], project_id)
 
 
 def forget_default(tx: Transaction, project_id: str) -> None:
     """Let the project's volumes that name no type have the configured one again."""
-    if not tx.run(delete(default_types).where(default_types.c.project_id == project_id)):
+    gone = delete(default_types).where(default_types.c.project_id == project_id).returning(default_types.c.type_id)
+    id = tx.value(gone)
+    if id is None:
         raise DefaultTypeNotFound(project=project_id)
+    events.record(tx, "volume-type.default-forgotten", "volume-type", id, project_id)
 
 
 def defaults(tx: Transaction, project_id: str | None = None) -> Sequence[Mapping[str, Any]]:
