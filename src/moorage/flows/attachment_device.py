@@ -30,8 +30,11 @@ def give(rooms: Rooms, claim: Mapping[str, Any], uri: str) -> dict[str, str]:
 
 
 def take(rooms: Rooms, claim: Mapping[str, Any] | None) -> None:
-    """Leave nothing of the device. What was written to it is durable, unless that takes longer than a few seconds."""
-    if claim is None or not doors.makes_device(claim) or rooms.devices is None:
+    """
+    Leave nothing of the device, also of one that an earlier generation had before it was taken over by another door.
+    What was written to it is durable, unless that takes longer than a few seconds.
+    """
+    if claim is None or rooms.devices is None or not (doors.makes_device(claim) or claim["generation"] > 1):
         return
     try:
         rooms.devices.flush(claim["id"])

@@ -62,6 +62,7 @@ def reserve(
     that publishes it.
     """
     _may_reserve(tx, row, instance_uuid)
+    _not_twice(tx, row, connector)
     id = new_uuid()
     values = {"volume_id": row["id"], "project_id": row["project_id"], "user_id": caller.user_id}
     # fmt: off
@@ -95,6 +96,15 @@ def _may_reserve(tx: Transaction, row: Mapping[str, Any], instance_uuid: str | N
         return  # a server that moves holds its volume on both hosts for a while
     kind = NotReservableShared if row["multiattach"] else NotReservable
     raise kind(id=row["id"], status=now, blockers=volume.blockers(tx, row))
+
+
+def _not_twice(tx: Transaction, row: Mapping[str, Any], connector: Mapping[str, Any] | None) -> None:
+    """A server that moves has its volume on two hosts, never twice on one."""
+    host = _text((connector or {}).get("host"))
+    if host is None or row["multiattach"]:
+        return
+    if any(a["connector"] and a["host"] == host for a in attachment.held(tx, row["id"])):
+        raise DuplicateConnector(id=row["id"], blockers=volume.blockers(tx, row))
 
 
 def publish(
