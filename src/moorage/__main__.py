@@ -65,7 +65,43 @@ def _role(name: str, help: str) -> None:
 _role("up", "Run everything in one process, and print how to talk to it.")
 _role("api", "Run one more API process on the same database.")
 _role("worker", "Run one more process that carries out operations.")
-_role("host", "Look after this host's volumes and devices; run the host agent.")
+
+
+@cli.command("host")
+@_options
+@click.option("--join", metavar="URL", help="Use volumes of the Moorage at URL; no database and no volumes are here.")
+@click.option("--name", help="With --join: this host's name; default: its host name.")
+@click.option(
+    "--lease",
+    "lease_s",
+    type=click.IntRange(3, 86400),
+    default=15,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --join: after so long without a heartbeat, `moorage attach`'s attachments here are released.",
+)
+@click.option(
+    "--secret-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --join: has this host's secret; default: the one that is kept, else a new one.",
+)
+@click.option("--os-cloud", help="With --join, the first time: the administrator's cloud, to register this host.")
+def host(
+    join: str | None, name: str | None, lease_s: int, secret_file: Path | None, os_cloud: str | None, **options: Any
+) -> None:
+    """Look after this host's volumes and devices; run the host agent."""
+    if join is None:
+        _serve("host", **options)
+        return
+    import socket
+
+    from moorage import config
+    from moorage.agent.run import run
+
+    level = logging.INFO if options["verbose"] else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    state = config.state_directory(options["state"])
+    run(state, join, name or socket.gethostname(), lease_s, secret_file, os_cloud)
 
 
 @cli.command()

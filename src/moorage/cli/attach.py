@@ -1,17 +1,21 @@
 """
 `moorage attach`: a volume becomes a block device of this host.
 
-The caller's own token reserves and completes; in between, the agent of this host has the device made.  Whatever goes
-wrong on the way, the attachment is deleted again.
+The caller's own token reserves and completes; in between, the agent of this host has the device made.  Where the
+volumes are elsewhere, the attachment has a lease, which that agent renews.  Whatever goes wrong on the way, it is
+deleted.
 """
 
+import contextlib
 import signal
 import sys
 from types import FrameType
+from typing import Any
 
 import click
 
 from moorage.cli.cloud import Reached, reaching
+from moorage.client.agent import Here
 from moorage.client.volumes import VERSION
 from moorage.client.wire import ClientError
 
@@ -24,26 +28,42 @@ from moorage.client.wire import ClientError
 def attach(reached: Reached, volume: str, mode: str, mountpoint: str | None) -> None:
     """Make VOLUME (a name or an id) a block device of this host, and print the device."""
     signal.signal(signal.SIGTERM, _stop)
-    host = reached.agent.host()
+    here = reached.agent.here()
     attachment = reached.volumes.reserve(reached.volumes.find(volume)["id"], mode)
     try:
-        connector = {"host": host, "local": True, "mountpoint": mountpoint}
-        asked = {"attachment": {"connector": {name: value for name, value in connector.items() if value is not None}}}
-        path = f"/volume/v3/attachments/{attachment}"
-        info = reached.agent.ask("PUT", path, asked, version=VERSION)["attachment"]["connection_info"]
-        if not info.get("device_path"):
-            raise ClientError(f"The server made no device of attachment {attachment}.")
+        connector: dict[str, Any] = {"host": here.host, **({"mountpoint": mountpoint} if mountpoint else {})}
+        device = (_from_elsewhere if here.joined else _from_here)(reached, attachment, connector, here, mode)
         reached.volumes.complete(attachment)
     except BaseException:
         _give_up(reached, attachment)
         raise
-    click.echo(info["device_path"])
+    click.echo(device)
+
+
+def _from_here(reached: Reached, attachment: str, connector: dict[str, Any], here: Here, mode: str) -> str:
+    """The device of an attachment whose volume is on this host: the agent opens it, and makes the device."""
+    path, asked = f"/volume/v3/attachments/{attachment}", {"attachment": {"connector": {**connector, "local": True}}}
+    info = reached.agent.ask("PUT", path, asked, version=VERSION)["attachment"]["connection_info"]
+    if not info.get("device_path"):
+        raise ClientError(f"The server made no device of attachment {attachment}.")
+    return str(info["device_path"])
+
+
+def _from_elsewhere(reached: Reached, attachment: str, connector: dict[str, Any], here: Here, mode: str) -> str:
+    """The device of one whose volume is elsewhere: the caller is told the address and the key, the agent connects."""
+    info = reached.volumes.publish(attachment, {**connector, "nbd": True}, here.lease_s)
+    asked: dict[str, Any] = {name: info[name] for name in ("uri", "tls_psk_identity", "tls_psk") if name in info}
+    asked |= {"read_only": info.get("access_mode", mode) == "ro", "term_s": here.lease_s}
+    made = reached.agent.ask("PUT", f"/moorage/v1/devices/{attachment}", {"device": asked})
+    return str(made["device"]["path"])
 
 
 def _give_up(reached: Reached, attachment: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
+        with contextlib.suppress(ClientError):
+            reached.agent.forget(attachment)
         reached.volumes.release(attachment)
     except ClientError as problem:
         click.echo(f"Attachment {attachment} could not be deleted again: {problem}", err=True)

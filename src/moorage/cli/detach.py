@@ -25,6 +25,8 @@ def detach(reached: Reached, volume: str, force: bool) -> None:
             )
         if device.get("mounted"):
             raise ClientError(f"{device['path']} is mounted on {device['mounted']}; unmount it first, or use --force.")
+    if devices is not None:
+        reached.agent.forget(attachment["id"])
     reached.volumes.release(attachment["id"])
     click.echo(f"detached {device.get('path') or attachment['id']}")
 

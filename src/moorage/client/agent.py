@@ -7,6 +7,7 @@ Where the socket is follows from the state directory alone, so that nobody has t
 import hashlib
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,4 +56,23 @@ class Agent:
 
     def host(self) -> str:
         """The name of its host, as in connectors and attachments."""
-        return str(self.ask("GET", "/moorage/v1/status")["status"]["host"])
+        return self.here().host
+
+    def forget(self, attachment: str) -> None:
+        """Where volumes are elsewhere, leave no device of the attachment; else that is the server's business."""
+        if self.here().joined:
+            self.ask("DELETE", f"/moorage/v1/devices/{attachment}")
+
+    def here(self) -> "Here":
+        """What it says of its host."""
+        said = self.ask("GET", "/moorage/v1/status")["status"]
+        return Here(str(said["host"]), bool(said.get("joined")), int(said.get("lease_s", 0)))
+
+
+@dataclass(frozen=True)
+class Here:
+    """A host, as its agent says."""
+
+    host: str
+    joined: bool  #: its volumes are elsewhere
+    lease_s: int  #: the term of leases here

@@ -19,20 +19,32 @@ class Session:
         self._token: str | None = None
         self._catalog: list[dict[str, Any]] = []
 
-    def ask(self, service: str, method: str, path: str, body: Any = None, *, version: str | None = None) -> Any:
+    def ask(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        version: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
         """What `service` answers; `version` is the microversion that is asked for."""
+        more = headers or {}
         try:
-            return self._ask(service, method, path, body, version).body
+            return self._ask(service, method, path, body, version, more).body
         except Refusal as refusal:
             if refusal.status != 401:
                 raise
         self._token = None
-        return self._ask(service, method, path, body, version).body
+        return self._ask(service, method, path, body, version, more).body
 
-    def _ask(self, service: str, method: str, path: str, body: Any, version: str | None) -> Reply:
+    def _ask(
+        self, service: str, method: str, path: str, body: Any, version: str | None, more: Mapping[str, str]
+    ) -> Reply:
         if self._token is None:
             self._log_in()
-        headers = {"X-Auth-Token": self._token or ""}
+        headers = {**more, "X-Auth-Token": self._token or ""}
         if version is not None:
             headers["OpenStack-API-Version"] = f"{'volume' if service == 'block-storage' else service} {version}"
         return self._wire.ask(method, self._endpoint(service) + path, body, headers)

@@ -44,6 +44,13 @@ class Volumes:
         asked = {"attachment": {"volume_uuid": volume, "mode": mode}}
         return str(self._ask("POST", "/attachments", asked)["attachment"]["id"])
 
+    def publish(self, attachment: str, connector: dict[str, Any], lease_s: int) -> dict[str, Any]:
+        """Where the attachment is reached by who is where `connector` says, as long as the lease is renewed."""
+        path, asked = f"/attachments/{attachment}", {"attachment": {"connector": connector}}
+        headers = {"Moorage-Lease": str(lease_s)}
+        answer = self._session.ask("block-storage", "PUT", path, asked, version=VERSION, headers=headers)
+        return dict(answer["attachment"]["connection_info"])
+
     def complete(self, attachment: str) -> None:
         """Say that the device is there."""
         self._ask("POST", f"/attachments/{attachment}/action", {"os-complete": {}})

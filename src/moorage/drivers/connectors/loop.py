@@ -15,7 +15,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from moorage.core.errors import Refused, Unavailable
 from moorage.drivers import processes
@@ -25,6 +25,7 @@ from moorage.drivers.connectors.tools import Slow, Tools
 from moorage.hosts.devices import Device, Devices, DevicesUnavailable
 
 SERVER = "nbdfuse"
+KEY = "?tls-psk-file="  #: in the URI of an export behind TLS, then the path of a file with the key
 MOUNT_PATIENCE_S, TOOL_PATIENCE_S, END_PATIENCE_S = 10.0, 5.0, 5.0
 LOOP_TRIES = 5
 PAUSE_S, GLANCE_PATIENCE_S = 0.002, 1.0
@@ -155,7 +156,7 @@ class LoopDevices(Devices):
     def _fitting(self, path: Path, uri: str, read_only: bool) -> Device | None:
         """The device that there already is, if it is whole and of the same export."""
         servers, loops = list(self._servers(path)), self._loops(path)
-        if len(servers) != 1 or uri not in servers[0].words or ("-r" in servers[0].words) != read_only:
+        if len(servers) != 1 or not _reaches(servers[0], uri) or ("-r" in servers[0].words) != read_only:
             return None
         if [(loop.read_only, loop.leaving) for loop in loops] != [(read_only, False)]:
             return None
@@ -166,7 +167,7 @@ class LoopDevices(Devices):
         """Leave the export mounted on the mount file."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDONLY | os.O_CLOEXEC, 0o600))
-        server = processes.start([SERVER, *(["-r"] if read_only else []), str(path), uri])
+        server = processes.start([SERVER, *(["-r"] if read_only else []), str(path), *_reached(uri)])
         server.go()
         deadline = time.monotonic() + MOUNT_PATIENCE_S
         while not any(mount.point == str(path) for mount in machine.mounts()):
@@ -234,6 +235,19 @@ class LoopDevices(Devices):
         for server in self._servers(path):
             if not (patience_s and server.identity.wait(patience_s)) and not server.identity.end(END_PATIENCE_S):
                 raise Unavailable(reason=f"Process {server.identity.pid} cannot be ended.")
+
+
+def _reached(uri: str) -> list[str]:
+    """How nbdfuse reaches `uri`. It takes no key for TLS, so that there nbdkit stands in between, and ends with it."""
+    address, marker, key = uri.partition(KEY)
+    if not marker:
+        return [uri]
+    nbdkit = [processes.find("nbdkit"), "--exit-with-parent", "--foreground", "nbd"]
+    return ["[", *nbdkit, f"uri={address}", "tls=require", f"tls-psk={unquote(key)}", "]"]
+
+
+def _reaches(server: Program, uri: str) -> bool:
+    return _reached(uri)[-4:] == list(server.words)[-4:] if KEY in uri else uri in server.words
 
 
 def _without(uri: str, text: str) -> str:
