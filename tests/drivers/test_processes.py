@@ -5,14 +5,16 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from moorage.core.errors import Conflict
 from moorage.drivers import processes
-from moorage.drivers.processes import Account, Helpers, Identity, ProgramFailed, ProgramMissing, ProgramSlow
+from moorage.drivers.processes import Account, Helpers, Identity, Pen, ProgramFailed, ProgramMissing, ProgramSlow
 from tests.drivers.plane import arguments, eventually, running
 
 ROOM = 256 << 20
@@ -222,3 +224,43 @@ def test_waiting_for_the_end_of_a_process_sees_it() -> None:
         began = time.monotonic()
         assert identity.wait(20)
         assert time.monotonic() - began < 20
+
+
+HELP = """
+import os, sys
+from moorage.drivers.processes import Helpers, Pen
+pen = Pen(file_limit_bytes=1 << 20, check=lambda: None)
+Helpers().run(sys.argv[1:], time_limit_s=60, memory_limit_bytes=1 << 30, pen=pen)
+"""
+
+
+def test_a_helper_in_a_pen_ends_with_whoever_started_it() -> None:
+    with subprocess.Popen([sys.executable, "-c", HELP, "sleep", "59.125"]) as starter:
+        found = lambda: [pid for pid in running() if arguments(pid).strip() == "/usr/bin/sleep 59.125"]  # noqa: E731
+        assert eventually(lambda: bool(found()))
+        starter.kill()
+        assert eventually(lambda: not found())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may take the network away")
+def test_a_helper_in_a_pen_has_no_network_and_no_long_files(tmp_path: Path) -> None:
+    pen = Pen(file_limit_bytes=1 << 20, check=lambda: None)
+
+    def said(*words: str) -> bytes:
+        return Helpers().run(words, time_limit_s=20, memory_limit_bytes=1 << 30, pen=pen)
+
+    assert said("sh", "-c", "tail -n +3 /proc/net/dev | cut -d: -f1").split() == [b"lo"]
+    with pytest.raises(ProgramFailed):
+        said("dd", "if=/dev/zero", f"of={tmp_path}/long", "bs=1M", "count=2", "status=none")
+    assert (tmp_path / "long").stat().st_size == 1 << 20
+
+
+def test_a_helper_in_a_pen_ends_when_its_work_is_no_longer_wanted() -> None:
+    def unwanted() -> None:
+        raise Conflict(reason="nobody wants it")
+
+    began = time.monotonic()
+    with pytest.raises(Conflict):
+        pen = Pen(file_limit_bytes=0, check=unwanted)
+        Helpers().run(["sleep", "60"], time_limit_s=60, memory_limit_bytes=1 << 30, pen=pen)
+    assert time.monotonic() - began < 50

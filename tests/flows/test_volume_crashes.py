@@ -18,6 +18,7 @@ SCENES = {
     "freeze-volume": volume_scenes.freeze,
     "volume-from-volume": volume_scenes.copy,
     "volume-from-image": volume_scenes.from_image,
+    "volume-from-conversion": volume_scenes.from_foreign_image,
     "publish-attachment": volume_scenes.publish,
     "withdraw-attachment": volume_scenes.withdraw,
 }
@@ -84,6 +85,16 @@ def test_everything_done_twice_is_done_once(state_dir: Path, kind: str, fails: b
     row = crash.recover(scene, id)
     assert row["state"] == (State.UNDONE if fails else State.DONE)
     scene.check(row)
+
+
+LETTING_GO = [p for p in crash.points(FLOWS["volume-from-conversion"], (9, 20, 40)) if p.step == "release" or p.back]
+
+
+@pytest.mark.parametrize("point", LETTING_GO, ids=str)
+def test_a_conversion_killed_anywhere_takes_the_bytes_of_a_deleted_image_along(state_dir: Path, point: Point) -> None:
+    factory = f"{volume_scenes.__name__}:{volume_scenes.from_deleted_image.__name__}"
+    row = crash.converges(factory, f"sqlite:///{state_dir}/moorage.db", state_dir, point)
+    assert row["state"] == State.DONE or point.back
 
 
 def test_every_flow_of_volumes_has_its_scene() -> None:

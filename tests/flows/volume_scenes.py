@@ -4,6 +4,7 @@ true of the world when it is over, done or undone.
 """
 
 import dataclasses
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from moorage.database.migrate import upgrade
 from moorage.drivers.backends.files import FilesBackend
 from moorage.drivers.backends.files.rights import Rights
 from moorage.drivers.stores.files import FilesStore
-from moorage.flows import volume_from_image, volume_from_volume
+from moorage.flows import delete_image, volume_from_image, volume_from_volume
 from moorage.flows.registry import FLOWS
 from moorage.flows.rooms import Rooms
 from moorage.images.records import images, locations
@@ -305,19 +306,72 @@ def from_image(url: str, state: Path) -> Scene:
     return _scene(url, state, begin, _made("overlay"))
 
 
+def from_foreign_image(url: str, state: Path) -> Scene:
+    """A volume is made of an image that has to be converted."""
+    return _converting(url, state, deleted=False)
+
+
+def from_deleted_image(url: str, state: Path) -> Scene:
+    """The same, but that the image is deleted meanwhile: its bytes go when they have been converted."""
+    return _converting(url, state, deleted=True)
+
+
+def _converting(url: str, state: Path, *, deleted: bool) -> Scene:
+    def begin(world: World) -> str:
+        with world.database.write() as tx:
+            _image(world, tx, "vmdk", _vmdk(state))
+            quota.lock(tx, PROJECT)
+            source = volume_from_image.Source(IMAGE, ["files"])
+            volume_from_image.begin(tx, CALLER, source, lambda image: world.new(tx), RULES)
+        if deleted:
+            with world.database.write() as tx:
+                id = delete_image.begin_delete(tx, CALLER, IMAGE)
+            recover(dataclasses.replace(world.scene(lambda: ""), queues=("any",)), id)
+        return world.operation("volume-from-conversion")
+
+    def check(world: World, done: bool) -> None:
+        _made("converted")(world, done)
+        row = world.row(world.volume)
+        assert row is not None
+        if done:
+            assert (row["base"], row["made"]["bytes"] >= IMAGE_BYTES) == (None, True)
+            with (world.rooms.state / row["head"]).open("rb") as file:
+                assert file.read(IMAGE_BYTES + MIB) == INSIDE + bytes(MIB)
+        else:
+            world.run(lambda tx: volume.delete(tx, CALLER, world.locked(tx)))
+        with world.database.read() as tx:
+            assert [r["id"] for r in tx.all(select(layer_rows))] == ([row["head"]] if done else [])
+            assert len(tx.all(select(locations))) == (0 if deleted else 1)
+        assert len(world.rooms.stores["files"].names()) == (0 if deleted else 1)
+
+    return _scene(url, state, begin, check)
+
+
+MIB = 1 << 20
+INSIDE = b"imag" * (IMAGE_BYTES // 4)
+
+
+def _vmdk(state: Path) -> bytes:
+    """`INSIDE`, as a real tool puts it into a vmdk."""
+    plain, made = state / "plain", state / "made"
+    plain.write_bytes(INSIDE)
+    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "vmdk", plain, made], check=True)
+    return made.read_bytes()
+
+
 IMAGE = "11111111-1111-4111-8111-111111111111"
 
 
-def _image(world: World, tx: Transaction) -> None:
+def _image(world: World, tx: Transaction, kind: str = "raw", data: bytes = b"imag" * (IMAGE_BYTES // 4)) -> None:
     name = f"images/{IMAGE}/one-1"
-    writer = world.rooms.stores["files"].create(name, IMAGE_BYTES)
-    writer.write(b"imag" * (IMAGE_BYTES // 4))
+    writer = world.rooms.stores["files"].create(name, len(data))
+    writer.write(data)
     writer.commit()
     facts = {
-        "disk_format": "raw",
+        "disk_format": kind,
         "container_format": "bare",
-        "read_as": "raw",
-        "size": IMAGE_BYTES,
+        "read_as": kind,
+        "size": len(data),
         "checksum": "c" * 32,
     }
     same = {

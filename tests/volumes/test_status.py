@@ -18,6 +18,7 @@ TABLE = (
     ({"bytes_there": False, "failed": True},                                 "error"),
     ({"operations": ["create-volume"], "bytes_there": False},                "creating"),
     ({"operations": ["volume-from-image"], "bytes_there": True},             "creating"),
+    ({"operations": ["volume-from-conversion"], "bytes_there": True},        "creating"),
     ({"operations": ["create-volume"], "failed": True},                      "creating"),
     ({"operations": ["extend-volume"]},                                      "extending"),
     ({"operations": ["delete-volume"], "failed": True},                      "deleting"),

@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -27,6 +27,7 @@ from moorage.core.pids import boot_id
 OUTPUT_LIMIT_BYTES = 1 << 20
 COMPLAINT_LIMIT_BYTES = 4096
 START_PATIENCE_S = 10.0
+CHECK_S = 0.5
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 SURROUNDINGS: dict[str, Any] = {"cwd": "/", "env": ENVIRONMENT, "close_fds": True, "start_new_session": True}
@@ -42,7 +43,10 @@ REMEDIES = {
 # fmt: on
 
 # The shell sets limits without a race and without `preexec_fn`, which is unsafe where there are threads.
-HELPER = 'ulimit -c 0; ulimit -v "$1"; ulimit -t "$2"; shift 2; exec "$@"'
+HELPER = 'ulimit -c 0; ulimit -v "$1"; ulimit -t "$2"; ulimit -f "$3"; shift 3; exec "$@"'
+# Where nobody may make a network of his own, as in many containers, there is no harm in going on without.
+OFFLINE = 'unshare --net true 2>/dev/null && exec unshare --net -- "$@"; exec "$@"'
+MODEST = ["env", "MALLOC_ARENA_MAX=2"]  # what a thread's arena reserves counts as memory, used or not
 # A daemon is nobody's child by the time it begins: some ask the kernel to end them with the thread that started them.
 ORPHAN = 'exec 4<&0; /bin/sh -c "$@" <&4 4<&- & echo $!'
 DAEMON = 'read go <&1 || exit 1; ulimit -c 0; exec "$@" </dev/null >/dev/null'
@@ -148,6 +152,17 @@ def find(program: str) -> str:
     return path
 
 
+@dataclass(frozen=True)
+class Pen:
+    """
+    What a helper gets that takes its time over bytes that others chose: no network, no file longer than allowed, no way
+    to more rights, and its end with ours, so that nobody has to wait for it in order to take over.
+    """
+
+    file_limit_bytes: int
+    check: Callable[[], None]  #: raises when the work is no longer wanted; asked twice a second
+
+
 class Helpers:
     """Runs programs that end soon, each under limits, all holding `lock` while they run."""
 
@@ -161,12 +176,14 @@ class Helpers:
         time_limit_s: float,
         memory_limit_bytes: int,
         account: Account | None = None,
+        pen: "Pen | None" = None,
     ) -> bytes:
-        """What `argv` wrote to its standard output, once it has ended well."""
+        """What `argv` wrote to its standard output, once it has ended well; a `pen` is for long and untrusted work."""
         program = find(argv[0])  # before what it is started with: its name says more
-        limits = [str(memory_limit_bytes // 1024), str(int(time_limit_s) + 1)]
+        file_limit = "unlimited" if pen is None else str(-(-pen.file_limit_bytes // 512))
+        limits = [str(memory_limit_bytes // 1024), str(int(time_limit_s) + 1), file_limit]
         process = subprocess.Popen(
-            [*_becoming(account), "/bin/sh", "-c", HELPER, "sh", *limits, program, *argv[1:]],
+            [*_becoming(account, pen), "/bin/sh", "-c", HELPER, "sh", *limits, program, *argv[1:]],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -175,7 +192,7 @@ class Helpers:
         )
         with process:
             try:
-                output, complaint = _collect(process, argv[0], time_limit_s)
+                output, complaint = _collect(process, argv[0], time_limit_s, pen.check if pen else None)
             finally:
                 _end_group(process)
         if process.returncode != 0:
@@ -183,17 +200,22 @@ class Helpers:
         return output
 
 
-def _becoming(account: Account | None) -> list[str]:
+def _becoming(account: Account | None, pen: "Pen | None" = None) -> list[str]:
     """
-    What a command begins with in order to run as `account`. `Popen` could do it too, but copies this whole process
-    for that, page tables and all, which costs more than everything else about a start; without it, it borrows them.
+    What a command begins with in order to run as `account`, in a `pen`. `Popen` could do it too, but copies this whole
+    process for that, page tables and all, which costs more than everything else about a start; without it, it borrows
+    them.
     """
-    if account is None or account == Account.own():
-        return []
-    return [find("setpriv"), f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--"]
+    before = [] if pen is None else [*MODEST, *(["/bin/sh", "-c", OFFLINE, "sh"] if os.geteuid() == 0 else [])]
+    words = [] if pen is None else ["--pdeathsig=KILL", "--no-new-privs"]
+    if account is not None and account != Account.own():
+        words += [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups"]
+    return [*before, find("setpriv"), *words, "--"] if words else before
 
 
-def _collect(process: "subprocess.Popen[bytes]", program: str, time_limit_s: float) -> tuple[bytes, bytes]:
+def _collect(
+    process: "subprocess.Popen[bytes]", program: str, time_limit_s: float, check: Callable[[], None] | None = None
+) -> tuple[bytes, bytes]:
     assert process.stdout is not None and process.stderr is not None
     deadline = time.monotonic() + time_limit_s
     parts: dict[int, bytearray] = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
@@ -202,8 +224,11 @@ def _collect(process: "subprocess.Popen[bytes]", program: str, time_limit_s: flo
         poll.register(descriptor, select.POLLIN)
     opened = set(parts)
     while opened:
-        ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
-        if not ready:
+        left_s = max(0.0, deadline - time.monotonic())
+        ready = poll.poll((left_s if check is None else min(left_s, CHECK_S)) * 1000)
+        if check is not None:
+            check()
+        if not ready and time.monotonic() >= deadline:
             raise ProgramSlow(program=program, limit_s=time_limit_s)
         for descriptor, _ in ready:
             chunk = os.read(descriptor, 65536)

@@ -1,5 +1,6 @@
 """The visible list of all flows."""
 
+from moorage.flows.convert_image import VOLUME_FROM_CONVERSION
 from moorage.flows.create_volume import CREATE_VOLUME
 from moorage.flows.delete_image import DELETE_IMAGE
 from moorage.flows.delete_volume import DELETE_VOLUME
@@ -24,6 +25,7 @@ FLOWS = Flows.of(
         MEND_VOLUME,
         PUBLISH_ATTACHMENT,
         UPLOAD_IMAGE,
+        VOLUME_FROM_CONVERSION,
         VOLUME_FROM_IMAGE,
         VOLUME_FROM_VOLUME,
         WITHDRAW_ATTACHMENT,

@@ -1,5 +1,6 @@
 """
-Make a volume from an image: its head lies on the stored image's file. No byte is copied, whatever the size.
+Make a volume from an image: its head lies on the stored image's file. No byte is copied, whatever the size. Images on
+which nothing can lie are converted instead (`convert_image`).
 
 The image's row is locked while the volume is entered as a user of the file, so that the image's deletion leaves the
 file to the volume, or the volume is not made.
@@ -15,6 +16,7 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Conflict, Malformed, Problem
 from moorage.core.ids import is_uuid
 from moorage.database import Transaction
+from moorage.flows import convert_image
 from moorage.flows.volume_ends import made
 from moorage.flows.volume_layers import GIB, fresh, give_head, take_back_head, volume_of
 from moorage.images import service, visibility
@@ -30,6 +32,9 @@ from moorage.volumes.volume import New, Rules
 
 #: How the bytes of an image file are read as a layer, by what was found in them.
 LAYER_FORMATS = {"raw": Format.RAW, "iso": Format.RAW, "qcow2": Format.QCOW2}
+
+#: What is converted into a raw head, because nothing can lie on it.
+FOREIGN = frozenset({"vmdk", "vdi", "vhd", "vhdx"})
 
 
 class InvalidImage(Malformed):
@@ -72,9 +77,15 @@ def begin(
     _fits(image, asked.size_gib)
     asked = replace(asked, image_id=image.id, image_metadata=described(image), bootable=True, base=image.object)
     row = volume.enter(tx, caller, asked, rules)
-    below = Layer(image.object, LAYER_FORMATS[image.read_as], image.virtual_size or image.size)
-    layers.enter(tx, below, asked.backend, image_id=image.id, store=image.store)
-    volume.begin(tx, "volume-from-image", row, caller, {"size_gib": asked.size_gib}, key=key)
+    kept = {"backend": asked.backend, "image_id": image.id, "store": image.store}
+    if image.read_as in FOREIGN:
+        layers.keep(tx, image.object, image.read_as, image.virtual_size or 0, **kept)
+        facts = {"size_gib": asked.size_gib, "format": image.read_as}
+        volume.begin(tx, convert_image.KIND, row, caller, facts, key=key)
+    else:
+        below = Layer(image.object, LAYER_FORMATS[image.read_as], image.virtual_size or image.size)
+        layers.enter(tx, below, **kept)
+        volume.begin(tx, "volume-from-image", row, caller, {"size_gib": asked.size_gib}, key=key)
     return row
 
 
@@ -86,8 +97,12 @@ def _usable(tx: Transaction, caller: Caller, source: Source) -> Usable:
         raise InvalidImage() from None
     except NotUsable as problem:
         raise ImageUnusable(image=id, reason=f"Image status must be active. {problem.sentence}") from None
-    if image.read_as not in LAYER_FORMATS:
-        raise ImageUnusable(image=id, reason=f"volumes cannot be made of the format {image.read_as} yet.")
+    if image.read_as not in LAYER_FORMATS.keys() | FOREIGN:
+        raise ImageUnusable(image=id, reason=f"volumes cannot be made of the format {image.read_as}.")
+    if image.virtual_size is None and LAYER_FORMATS.get(image.read_as) is not Format.RAW:
+        raise ImageUnusable(
+            image=id, reason=f"in a container of the format {image.container_format} its content was not inspected."
+        )
     if image.store not in source.stores:
         raise ImageUnusable(image=id, reason="the backend cannot reach any store that holds it.")
     return image

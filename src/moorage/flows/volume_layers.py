@@ -64,8 +64,13 @@ def sweep(work: Work) -> None:
         backend.delete(name)
 
 
-def give_head(work: Work, layer: Layer, path: str, bytes_moved: int = 0, why: str | None = None) -> None:
-    """Let the new volume's head be `layer`; it came to be by `path`, and `why` not by a faster one."""
+def give_head(
+    work: Work, layer: Layer, path: str, bytes_moved: int = 0, why: str | None = None, *, keep: bool = False
+) -> None:
+    """
+    Let the new volume's head be `layer`; it came to be by `path`, and `why` not by a faster one. What it was made of is
+    the volume's no more, unless it is to `keep` that.
+    """
     with work.transaction() as tx:
         found = tx.lock(volumes, [work.resource_id])
         if not found:
@@ -73,7 +78,8 @@ def give_head(work: Work, layer: Layer, path: str, bytes_moved: int = 0, why: st
         took_ms = (tx.now - found[0]["created_at"]) // 1000
         made = {"path": path, "bytes": bytes_moved, "ms": took_ms, "why": why}
         layers.enter(tx, layer, work.input["backend"])
-        tx.change(volumes, work.resource_id, {"head": layer.name, "base": None, "made": made})
+        base = found[0]["base"] if keep else None
+        tx.change(volumes, work.resource_id, {"head": layer.name, "base": base, "made": made})
 
 
 def take_back_head(work: Work) -> None:
@@ -83,7 +89,7 @@ def take_back_head(work: Work) -> None:
             head = row["head"]
             if head is not None and head.startswith(prefix(work)):
                 layer = layers.row_of(tx, head)
-                base = layer["parent"] if layer else None
+                base = row["base"] or (layer["parent"] if layer else None)
                 tx.run(update(volumes).where(volumes.c.id == row["id"]).values(head=None, base=base, made=None))
                 layers.strike(tx, head)
     sweep(work)

@@ -11,7 +11,7 @@ several at once for different volumes and never two at once for the same volume.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -67,6 +67,14 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Foreign:
+    """Stored bytes that no layer can lie on, because their format is another; inspected and found sound."""
+
+    name: str  #: relative to the backend's root, like a layer's
+    format: str  #: vmdk, vdi, vhd, vhdx
+
+
+@dataclass(frozen=True)
 class Export:
     """
     One attachment's door, as the rows ask for it. Unguessable parts come from the rows, so that a replay repeats them.
@@ -114,6 +122,7 @@ class Traits:
     extend_attached: bool = False  #: `extend` works while published
     doors: frozenset[Door] = frozenset()
     overlays: frozenset[str] = frozenset()  #: formats of image files that a layer may lie on directly
+    converts: frozenset[str] = frozenset()  #: formats of image files that `convert` reads
 
 
 class Backend(ABC):
@@ -124,6 +133,13 @@ class Backend(ABC):
     @abstractmethod
     def create(self, layer: Layer) -> None:
         """Leave `layer` empty above its parent, durable. Twice is fine; a different one of that name is a `Problem`."""
+
+    @abstractmethod
+    def convert(self, layer: Layer, source: Foreign, check: Callable[[], None]) -> int:
+        """
+        Leave the raw `layer`, durable, with the disk inside of `source` and zeroes behind it; how many bytes that took.
+        It may take long: `check` is called now and then, and what it raises ends the work. Twice is fine.
+        """
 
     @abstractmethod
     def delete(self, name: str) -> None:

@@ -55,12 +55,27 @@ def enter(
     store: str | None = None,
 ) -> None:
     """Enter the layer into the rows; its bytes are there and durable. What is entered already stays as it is."""
-    if row_of(tx, layer.name) is None:
+    parent = layer.parent.name if layer.parent else None
+    keep(tx, layer.name, layer.format, layer.size, backend=backend, parent=parent, image_id=image_id, store=store)
+
+
+def keep(
+    tx: Transaction,
+    name: str,
+    format: str,
+    size_bytes: int,
+    *,
+    backend: str,
+    parent: str | None = None,
+    image_id: str | None = None,
+    store: str | None = None,
+) -> None:
+    """Enter bytes of any format into the rows, so that they stay as long as they have a user."""
+    if row_of(tx, name) is None:
         # fmt: off
         tx.enter(layers, {
-            "id": layer.name, "backend": backend, "format": str(layer.format), "size_bytes": layer.size,
-            "parent": layer.parent.name if layer.parent else None, "image_id": image_id, "store": store,
-            "created_at": tx.now,
+            "id": name, "backend": backend, "format": str(format), "size_bytes": size_bytes, "parent": parent,
+            "image_id": image_id, "store": store, "created_at": tx.now,
         })
         # fmt: on
 

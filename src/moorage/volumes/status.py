@@ -17,6 +17,7 @@ from moorage.volumes.records import volumes
 #: What a volume is while an operation of this kind is open on it. Other kinds leave it as it is.
 DURING: Mapping[str, str] = {
     "create-volume": "creating",
+    "volume-from-conversion": "creating",
     "volume-from-image": "creating",
     "volume-from-volume": "creating",
     "delete-volume": "deleting",

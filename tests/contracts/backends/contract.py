@@ -5,15 +5,15 @@ Tests that need bytes are skipped where a backend has no doors; the rest is for 
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from moorage.core.errors import Problem
-from moorage.volumes.backend import Backend, Cache, Door, Export, Format, Layer
+from moorage.core.errors import Conflict, Problem
+from moorage.volumes.backend import Backend, Cache, Door, Export, Foreign, Format, Layer
 from tests.drivers.clients import ClientError, client
 
 MIB = 1 << 20
@@ -38,6 +38,11 @@ class BackendContract:
     def bytes_too(self, backend: Backend) -> None:
         if not backend.traits.doors:
             pytest.skip("has no doors, so no bytes")
+
+    @pytest.fixture
+    def foreign(self) -> Foreign:
+        """Something to convert, for backends that have bytes."""
+        return Foreign("images/i1/upload-1", "vmdk")
 
     @contextmanager
     def attached(self, backend: Backend, head: Layer, **how: Any) -> Iterator[Any]:
@@ -232,6 +237,53 @@ class BackendContract:
         backend.create(head)
         with self.attached(backend, head), pytest.raises(Problem):
             backend.delete(parent.name)
+
+    # foreign formats
+
+    def test_what_no_layer_can_lie_on_is_converted_once(self, backend: Backend, foreign: Foreign) -> None:
+        head = layer(format=Format.RAW)
+        assert backend.convert(head, foreign, lambda: None) >= 0
+        backend.convert(head, foreign, lambda: None)
+        assert backend.layers() == {head.name}
+
+    @pytest.mark.usefixtures("bytes_too")
+    @pytest.mark.parametrize("kind", ["vmdk", "vdi", "vhd", "vhdx"])
+    def test_a_converted_layer_has_the_bytes_of_its_source_and_zeroes_behind(
+        self, backend: Backend, stored: Callable[[str, bytes], Foreign], kind: str
+    ) -> None:
+        head, inside = layer(format=Format.RAW, size=16 * MIB), PATTERN * (2 * MIB // len(PATTERN)) + bytes(2 * MIB)
+        backend.convert(head, stored(kind, inside), lambda: None)
+        with self.attached(backend, head) as nbd:
+            assert nbd.pread(len(inside), 0) == inside
+            assert nbd.pread(MIB, 15 * MIB) == bytes(MIB)
+            nbd.pwrite(PATTERN, 8 * MIB)
+
+    @pytest.mark.usefixtures("bytes_too")
+    def test_a_conversion_that_nobody_wants_any_more_leaves_no_layer(
+        self, backend: Backend, stored: Callable[[str, bytes], Foreign]
+    ) -> None:
+        def unwanted() -> None:
+            raise Conflict(reason="nobody wants it")
+
+        head = layer(format=Format.RAW, size=16 * MIB)
+        with pytest.raises(Conflict):
+            backend.convert(head, stored("vmdk", PATTERN), unwanted)
+        assert head.name not in backend.layers()
+
+    @pytest.mark.usefixtures("bytes_too")
+    def test_a_source_that_is_too_long_or_not_what_was_said_is_not_converted(
+        self, backend: Backend, stored: Callable[[str, bytes], Foreign]
+    ) -> None:
+        long = stored("vmdk", PATTERN * (4 * MIB // len(PATTERN)))
+        for head, source in (
+            (layer(format=Format.RAW, size=MIB), long),
+            (layer(format=Format.RAW), replace(long, format="vdi")),
+            (layer(format=Format.RAW), replace(long, format="raw")),
+            (layer(), long),
+        ):
+            with pytest.raises(Problem):
+                backend.convert(head, source, lambda: None)
+            assert head.name not in backend.layers()
 
     # growth
 

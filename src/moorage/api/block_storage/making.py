@@ -14,7 +14,7 @@ from moorage.volumes import quota, volume, volume_type
 from moorage.volumes.errors import InvalidInput, NotMadeYet
 from moorage.volumes.volume import New, Rules
 
-MADE_BY = frozenset({"create-volume", "volume-from-image", "volume-from-volume"})
+MADE_BY = frozenset({"create-volume", "volume-from-conversion", "volume-from-image", "volume-from-volume"})
 _SOURCES = ("snapshot_id", "source_volid", "imageRef", "backup_id")
 
 

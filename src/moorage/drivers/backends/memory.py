@@ -1,12 +1,13 @@
 """The smallest backend: layers and exports are entries in dictionaries, bytes there are none."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from moorage.core.errors import Conflict
-from moorage.volumes.backend import Backend, Cache, Connection, Export, Layer, Served, Space, Traits
+from moorage.volumes.backend import Backend, Cache, Connection, Export, Foreign, Layer, Served, Space, Traits
 
 SPACE_BYTES = 1 << 50
+FOREIGN = frozenset({"vmdk", "vdi", "vhd", "vhdx"})
 
 
 @dataclass
@@ -20,7 +21,9 @@ class Server:
 class MemoryBackend(Backend):
     """Keeps everything in this process; nothing can be read or written through it."""
 
-    traits = Traits(multiattach=True, extend_attached=True, overlays=frozenset({"raw", "qcow2", "iso"}))
+    traits = Traits(
+        multiattach=True, extend_attached=True, overlays=frozenset({"raw", "qcow2", "iso"}), converts=FOREIGN
+    )
 
     def __init__(self) -> None:
         self._layers: dict[str, Layer] = {}
@@ -29,6 +32,11 @@ class MemoryBackend(Backend):
     def create(self, layer: Layer) -> None:
         if self._layers.setdefault(layer.name, layer) != layer:
             raise Conflict(reason=f"There is another layer {layer.name}.")
+
+    def convert(self, layer: Layer, source: Foreign, check: Callable[[], None]) -> int:
+        check()
+        self.create(layer)
+        return layer.size
 
     def delete(self, name: str) -> None:
         served = any(server.head == name for server in self._servers.values())

@@ -7,7 +7,7 @@ line.  Nothing here decides that a client may be resumed; `survey` says what can
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -17,7 +17,7 @@ from moorage.drivers.backends.files import qmp
 from moorage.drivers.backends.files.daemon import Daemons
 from moorage.drivers.backends.files.export import Exports, identifier
 from moorage.drivers.backends.files.gate import Gates, TlsDoor, standing
-from moorage.drivers.backends.files.layers import PART, Layers, lineage
+from moorage.drivers.backends.files.layers import DRIVERS, PART, Layers, lineage
 from moorage.drivers.backends.files.problems import LayerInUse, ServedOtherwise, ServerDied
 from moorage.drivers.backends.files.records import Entry, Records, Server
 from moorage.drivers.backends.files.rights import Rights, private_directory
@@ -31,6 +31,7 @@ from moorage.volumes.backend import (
     Connection,
     Door,
     Export,
+    Foreign,
     Layer,
     Served,
     Space,
@@ -61,7 +62,12 @@ class Turn:
 class FilesBackend(Backend):
     """Keeps volumes below `root` and talks to their daemons through sockets in `run_dir`."""
 
-    traits = Traits(multiattach=True, doors=frozenset(Door), overlays=frozenset({"raw", "qcow2", "iso"}))
+    traits = Traits(
+        multiattach=True,
+        doors=frozenset(Door),
+        overlays=frozenset({"raw", "qcow2", "iso"}),
+        converts=frozenset(DRIVERS),
+    )
 
     def __init__(
         self,
@@ -94,6 +100,9 @@ class FilesBackend(Backend):
 
     def create(self, layer: Layer) -> None:
         self._layers.create(layer)
+
+    def convert(self, layer: Layer, source: Foreign, check: Callable[[], None]) -> int:
+        return self._layers.convert(layer, source, check)
 
     def delete(self, name: str) -> None:
         self._refuse_served(name)

@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,17 @@ from moorage.core.errors import Refused
 from moorage.drivers.backends.files import headers
 from moorage.drivers.backends.files.problems import LayerDiffers, LayerMissing
 from moorage.drivers.backends.files.rights import Rights, check_reach, give, private_directory
-from moorage.drivers.processes import Helpers, ProgramFailed, ProgramMissing
-from moorage.volumes.backend import BackendFull, BackendMissing, Format, Layer
+from moorage.drivers.processes import Account, Helpers, Pen, ProgramFailed, ProgramMissing
+from moorage.volumes.backend import BackendFull, BackendMissing, Foreign, Format, Layer
 
 FAMILY = "volumes"
 PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 UNFINISHED = ".new"
+DRIVERS = {"vmdk": "vmdk", "vdi": "vdi", "vhd": "vpc", "vhdx": "vhdx"}  #: what QEMU calls the foreign formats
 TIME_LIMIT_S = 60
 MEMORY_LIMIT_BYTES = 1 << 30
+CONVERT_LIMIT_S = 3000
+CONVERT_MEMORY_BYTES = 2 << 30  #: mostly address space, for the stacks of its threads
 
 
 class Layers:
@@ -53,6 +56,16 @@ class Layers:
 
     def create(self, layer: Layer) -> None:
         """Leave `layer` whole under its name, or nothing under it."""
+        self._make(layer, lambda unfinished: self._fill(layer, unfinished))
+
+    def convert(self, layer: Layer, source: Foreign, check: Callable[[], None]) -> int:
+        """Leave `layer` with the disk inside of `source`, whole or not at all; how many bytes that took."""
+        if layer.format is not Format.RAW or layer.parent is not None or source.format not in DRIVERS:
+            raise Refused(reason=f"{source.format} is not converted to {layer.format.value}.")
+        self._make(layer, lambda unfinished: self._pour(layer, source, unfinished, check))
+        return self._own(layer.name).stat().st_blocks * 512
+
+    def _make(self, layer: Layer, fill: Callable[[Path], None]) -> None:
         path = self._own(layer.name)
         unfinished = path.with_name(path.name + UNFINISHED)
         exists = path.exists()
@@ -64,7 +77,7 @@ class Layers:
             private_directory(path.parent, 0o711)
             unfinished.unlink(missing_ok=True)
             if not exists:
-                self._fill(layer, unfinished)
+                fill(unfinished)
                 _sync(unfinished)
                 os.link(unfinished, path)
                 unfinished.unlink()
@@ -72,31 +85,47 @@ class Layers:
             _sync(path.parent.parent)
 
     def _fill(self, layer: Layer, path: Path) -> None:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        try:
-            give(descriptor, self._rights.daemon)
-            if layer.format is Format.RAW:
-                if layer.parent is not None:
-                    raise Refused(reason="A raw layer cannot lie on another.")
-                os.ftruncate(descriptor, layer.size)
-        finally:
-            os.close(descriptor)
+        if layer.format is Format.RAW and layer.parent is not None:
+            raise Refused(reason="A raw layer cannot lie on another.")
+        _new_file(path, self._rights.daemon, layer.size if layer.format is Format.RAW else 0)
         if layer.format is Format.QCOW2:
             parent = () if layer.parent is None else ("-u", "-b", self._backing(layer), "-F", layer.parent.format.value)
             self._image("create", "-q", "-f", "qcow2", *parent, str(path), str(layer.size), room=layer.size)
+
+    def _pour(self, layer: Layer, source: Foreign, path: Path, check: Callable[[], None]) -> None:
+        """
+        Fill a new raw file from `source`. The file is the sandbox's while it is written: what comes over a flaw of the
+        reader can spoil this one file and open no volume's.
+        """
+        origin = self.path(source.name)
+        try:
+            if self._rights.separate:
+                check_reach(origin, self._rights.sandbox, write=False)
+        except FileNotFoundError:
+            raise LayerMissing(layer=source.name) from None
+        _new_file(path, self._rights.sandbox, layer.size)
+        pen = Pen(layer.size, check)
+        words = ("-n", "--target-is-zero", "-W", "-f", DRIVERS[source.format], "-O", "raw", str(origin), str(path))
+        self._image("convert", "-q", *words, room=layer.size, pen=pen)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            give(descriptor, self._rights.daemon)
+        finally:
+            os.close(descriptor)
 
     def _backing(self, layer: Layer) -> str | None:
         if layer.parent is None:
             return None
         return os.path.relpath(self.path(layer.parent.name), self.path(layer.name).parent)
 
-    def _image(self, *words: str, room: int) -> None:
+    def _image(self, *words: str, room: int, pen: Pen | None = None) -> None:
         try:
             self._helpers.run(
                 ["qemu-img", *words],
-                time_limit_s=TIME_LIMIT_S,
-                memory_limit_bytes=MEMORY_LIMIT_BYTES,
-                account=self._rights.daemon,
+                time_limit_s=TIME_LIMIT_S if pen is None else CONVERT_LIMIT_S,
+                memory_limit_bytes=MEMORY_LIMIT_BYTES if pen is None else CONVERT_MEMORY_BYTES,
+                account=self._rights.daemon if pen is None else self._rights.sandbox,
+                pen=pen,
             )
         except ProgramMissing as problem:
             raise missing(problem) from problem
@@ -187,6 +216,15 @@ def lineage(layer: Layer | None) -> Iterator[Layer]:
 def missing(problem: ProgramMissing) -> BackendMissing:
     """The contract's words for a program that is not there."""
     return BackendMissing(backend="files", missing=problem.facts["program"], remedy=problem.facts["remedy"])
+
+
+def _new_file(path: Path, account: Account, length: int) -> None:
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        give(descriptor, account)
+        os.ftruncate(descriptor, length)
+    finally:
+        os.close(descriptor)
 
 
 def _beginning(path: Path) -> bytes:

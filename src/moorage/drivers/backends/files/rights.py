@@ -15,7 +15,7 @@ from moorage.drivers.backends.files.problems import OutOfReach
 from moorage.drivers.processes import Account
 
 # Numbers that neither Debian nor systemd hands out: daemons and gates need no entry in the list of users.
-DAEMON_ID, GATE_ID = 64731, 64732
+DAEMON_ID, GATE_ID, SANDBOX_ID = 64731, 64732, 64733
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Rights:
             raise Refused(reason="Daemons and gates never run as root.")
         if self.separate and self.daemon_uid == self.gate_uid:
             raise Refused(reason="Daemons and gates need two different users.")
+        if self.separate and SANDBOX_ID in (self.daemon_uid, self.gate_uid):
+            raise Refused(reason=f"The user {SANDBOX_ID} is for conversions alone.")
 
     @classmethod
     def of(cls, daemon: int | None = None, gate: int | None = None, door_gid: int | None = None) -> "Rights":
@@ -54,6 +56,11 @@ class Rights:
     @property
     def gate(self) -> Account:
         return Account(self.gate_uid, self.gate_gid)
+
+    @property
+    def sandbox(self) -> Account:
+        """Who reads the bytes of foreign formats: he can open images whose names he is told, and no volume."""
+        return Account(SANDBOX_ID, self.daemon_gid) if self.separate else self.daemon
 
 
 def give(descriptor: int, account: Account) -> None:
