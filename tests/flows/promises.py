@@ -134,7 +134,7 @@ class Block:
         return self.later[-1] if self.later else self.durable
 
     def allowed(self, *, acknowledged: bool) -> set[int]:
-        """What it may hold after the daemon's death: with all that was `acknowledged`, or only with what was flushed."""
+        """What it may hold after a daemon's death: with all that was `acknowledged`, or only with what was flushed."""
         kept = self.now() if acknowledged else self.durable.union(*self.later)
         return kept | self.under_way
 
