@@ -81,7 +81,7 @@ class Trial:
         if self._patient is None:
             socket = self._drift.cloud.app.place.sockets / "patient"
             uri = self._drift.row(self.attachment)["connection"]["uri"]
-            self._patient = Patient(uri, socket, retries=30 if self._resumes else 3)
+            self._patient = Patient(uri, socket, retries=30 if self._resumes else 1)
         return self._patient.uri
 
     def _disk(self) -> Disk:
