@@ -52,7 +52,8 @@ def test_what_nobody_renews_is_fenced_and_released_and_the_next_attach_succeeds(
     assert len(world.listen()) == 1
     assert (status(world, id), world.rig.status(volume)) == ("gone", "available")
     assert world.rig.backend.survey() == {}
-    assert world.events(id)[-2:] == [("attachment.lapsed", "lease"), ("attachment.released", "lease")]
+    told = [("attachment.lapsed", "lease"), ("attachment.detaching", None), ("attachment.released", "lease")]
+    assert world.events(id)[-3:] == told
     assert world.row(id) is None
     world.attach(volume)
 

@@ -11,7 +11,7 @@ from moorage.core.errors import Malformed, NotFound
 from moorage.core.paging import Page
 from moorage.database import Transaction
 from moorage.database.paging import paged
-from moorage.flows.why_operation import sentence_of, step_of
+from moorage.flows.why.doing import sentence_of, step_of
 from moorage.operations import journal
 from moorage.operations.records import OPEN, State, operations
 

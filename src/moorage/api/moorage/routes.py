@@ -64,7 +64,7 @@ HEARTBEAT = Body(
 # fmt: off
 ROUTES = (
     Route("GET",  "/v1/status",            status.show),
-    Route("GET",  "/v1/why/{kind}/{id}",   why.show),
+    Route("GET",  "/v1/why/{kind}/{id}",   why.show, query=why.QUERY),
     Route("GET",  "/v1/events",            events.index, query=events.QUERY),
     Route("GET",  "/v1/operations",        operations.index, query=("limit", "marker", "state", "resource_id")),
     Route("GET",  "/v1/operations/{id}",   operations.show),

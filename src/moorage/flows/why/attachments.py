@@ -1,0 +1,53 @@
+"""Why an attachment is as it is, also one that is over."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from moorage.core.caller import Caller
+from moorage.database import Transaction
+from moorage.flows.why.answer import Why, own, seen, since
+from moorage.flows.why.leases import add_lease
+from moorage.operations import journal
+from moorage.volumes.attachment import TOLD, State
+from moorage.volumes.records import attachments
+
+#: Events that are a change of its state.
+CHANGES = ("attachment.reserved", *(f"attachment.{told}" for told in TOLD.values()))
+
+# fmt: off
+MEANING = {
+    # state                   what it means                                             what happens next
+    State.RESERVED:        ("It is claimed by its holder, who has not said where he is.",
+                            "Nothing by itself: it is its holder's, and does not expire."),
+    State.ATTACHING:       ("It is open to its holder, who has not confirmed that he sees it.",
+                            "Its holder completes it, or deletes it."),
+    State.ATTACHED:        ("Its holder uses it.",
+                            "Nothing, until its holder deletes it."),
+    State.DETACHING:       ("Its door is being closed.",
+                            "It is released as soon as no write of its holder can land any more."),
+    State.DETACHED:        ("It is over.",
+                            "Nothing."),
+    State.ERROR_ATTACHING: ("Writes that its holder was told are there may be gone, so he must not simply go on.",
+                            "Nothing by itself: an update by its holder revives it, its deletion ends it."),
+    State.ERROR_DETACHING: ("Whether its door is closed is not known.",
+                            "It is tried again; delete it once more to hasten that."),
+}
+# fmt: on
+
+
+def why(tx: Transaction, caller: Caller, id: str) -> Why:
+    """What the attachment's state means, and who takes it on from there."""
+    row = seen(tx, caller, attachments, "project_id", "attachment", id)
+    meaning, then = MEANING[State(row["state"])]
+    answer = Why("attachment", id, row["state"], since(tx, "attachment", row, CHANGES), meaning, then)
+    if row["problem"]:
+        answer.sentence += f" {row['problem']}"
+    under_way = journal.open_on(tx, "volume", [row["volume_id"]])
+    own(tx, answer, caller, [operation for operation in under_way if about(operation, id)])
+    add_lease(tx, answer, row)
+    return answer
+
+
+def about(operation: Mapping[str, Any], id: str) -> bool:
+    """Whether the operation on a volume is about its attachment `id`."""
+    return id in (operation["input"].get("attachment"), *operation["input"].get("attachments", ()))
