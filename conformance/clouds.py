@@ -17,11 +17,12 @@ def port() -> None:
 
 
 def write(source: str, target: str, tap: str) -> None:
-    """Write a clouds.yaml with the clouds `user` and `admin`, which the walk wants, at the recorder's port."""
+    """Write a clouds.yaml: `user` and `admin`, which the walk wants, at the recorder's port; `aside` goes past it."""
     there = yaml.safe_load(Path(source).read_text())["clouds"]
     clouds = {"user": there["moorage"], "admin": there["moorage-admin"]}
     for cloud in clouds.values():
         cloud["auth"]["auth_url"] = f"http://127.0.0.1:{tap}{urlsplit(cloud['auth']['auth_url']).path}"
+    clouds["aside"] = yaml.safe_load(Path(source).read_text())["clouds"]["moorage-admin"]
     Path(target).write_text(yaml.safe_dump({"clouds": clouds}))
 
 

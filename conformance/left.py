@@ -38,7 +38,7 @@ def _serves(line: str) -> bool:
 def main() -> None:
     """Look, and let `moorage doctor` look."""
     state = Path(sys.argv[1])
-    found = what_is_left(openstack.connect(cloud="admin"), state)
+    found = what_is_left(openstack.connect(cloud="aside"), state)
     print("\n".join(found) or "Nothing is left.")
     doctor = subprocess.run(["moorage", "doctor", "--state", str(state)], capture_output=True, text=True, check=False)
     if doctor.returncode:

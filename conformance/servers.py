@@ -25,11 +25,11 @@ PATIENCE_S = 180.0
 
 
 class Stage:
-    """A user of the cloud with an image, an administrator beside him, and the state directory of their Moorage."""
+    """A user of the cloud with an image; and who looks at it aside, past the recorder, with the state directory."""
 
     def __init__(self, state: Path) -> None:
         self.state = state
-        self.user, self.admin = openstack.connect(cloud="user"), openstack.connect(cloud="admin")
+        self.user, self.admin = openstack.connect(cloud="user"), openstack.connect(cloud="aside")
         self.image = self.user.image.create_image(
             name="disk", disk_format="raw", container_format="bare", data=os.urandom(1 << 20), validate_checksum=False
         )
