@@ -25,11 +25,13 @@ def withdraw(work: Work) -> None:
 
 
 def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:
-    """The attachments are over in the transaction in which the volume becomes what it is without them."""
+    """
+    The attachments are over, or stay without a door, in the transaction in which the volume becomes what it is then.
+    """
     tx.lock(volumes, [operation["resource_id"]])
     for claim in tx.lock(attachments, operation["input"]["attachments"]):
         if operation["state"] == Done.DONE and claim["state"] == State.DETACHING:
-            reservation.release(tx, claim, operation["request_id"] or "", operation["input"].get("reason"))
+            reservation.closed(tx, claim, operation["request_id"] or "", operation["input"].get("reason"))
     status.evaluate(tx, operation["resource_id"])
 
 

@@ -30,6 +30,20 @@ class State(StrEnum):
     ERROR_DETACHING = "error_detaching"  #: whether its door is closed is not known
 
 
+class Origin(StrEnum):
+    """What the calls that name no attachment (os-reserve and the like) have made. Null: made by its own call."""
+
+    HOLD = "hold"  #: it is none yet, and not listed: os-attach makes it one
+    OLD = "old"  #: os-attach has made it
+
+
+class Mark(StrEnum):
+    """What the calls that name no attachment have said of one."""
+
+    LEAVING = "leaving"  #: its holder means to detach it; until he does, all stays as it is
+    KEPT = "kept"  #: its door is being closed; it stays, leaving, until it is detached
+
+
 HELD = frozenset(State) - {State.DETACHED}
 
 #: States in which the backend may have a door open.
@@ -43,6 +57,7 @@ LIFE = lifecycle(
     ("complete",  {State.RESERVED, State.ATTACHING, State.ATTACHED},     State.ATTACHED),
     ("lose",      {State.ATTACHING, State.ATTACHED},                     State.ERROR_ATTACHING),
     ("withdraw",  HELD,                                                  State.DETACHING),
+    ("keep",      {State.DETACHING},                                     State.ATTACHED),
     ("stick",     {State.DETACHING},                                     State.ERROR_DETACHING),
     ("release",   {State.RESERVED, State.ATTACHING, State.DETACHING},    State.DETACHED),
 )
@@ -56,6 +71,7 @@ TOLD = {
     "complete": "attached",
     "lose": "lost",
     "withdraw": "detaching",
+    "keep": "closed",
     "stick": "stuck",
     "release": "released",
 }
@@ -84,6 +100,22 @@ def _move(event: str, columns: tuple[str, ...]) -> Fixed:
     change = update(attachments).where(c.id == bindparam("the_id"), either(c.state, map(str, step.sources)))
     told = (c.project_id, c.volume_id, c.instance_uuid, c.generation, c.problem)
     return Fixed(change.values(state=str(step.target), **new).returning(*told))
+
+
+def mark(tx: Transaction, row: Mapping[str, Any], said: Mark | None, request_id: str = "") -> None:
+    """Keep what a call that names no attachment has said of this one, and tell of it; None: it is taken back."""
+    tx.change(attachments, row["id"], {"mark": said and str(said), "updated_at": tx.now})
+    kind, facts = "leaving" if said else "staying", {"volume": row["volume_id"], "instance": row["instance_uuid"]}
+    events.record(tx, f"attachment.{kind}", "attachment", row["id"], row["project_id"], request_id, **facts)
+
+
+def standing(row: Mapping[str, Any]) -> str:
+    """What it counts as where its volume's status is derived: a hold is on its way in, one that is leaving out."""
+    if row["origin"] == Origin.HOLD and row["state"] == State.RESERVED:
+        return str(State.ATTACHING)
+    if row["mark"] == Mark.LEAVING and row["state"] == State.ATTACHED:
+        return str(State.DETACHING)
+    return str(row["state"])
 
 
 _HELD = Fixed(

@@ -123,6 +123,45 @@ class NotReservableShared(InvalidVolume):
     code = "volume.not-reservable"
 
 
+class NotHoldable(InvalidVolume):
+    """Invalid volume: Volume status must be {wanted} to reserve, but the status is {status}."""
+
+    code = "volume.not-holdable"
+
+
+class NotDetachable(InvalidVolume):
+    """
+    Invalid volume: Unable to detach volume. Volume status must be 'in-use' and attach_status must be 'attached' to
+    detach.
+    """
+
+    code = "volume.not-detachable"
+
+
+class AlreadyAttached(InvalidVolume):
+    """Invalid volume: Volume {id} is already attached, or its status, {status}, lets nobody attach it."""
+
+    code = "volume.already-attached"
+
+
+class WrongMode(Refused):
+    """Invalid attaching mode '{mode}' for volume {id}: {reason}"""
+
+    code = "attachment.wrong-mode"
+
+
+class OfAnotherVolume(InvalidInput):
+    """Invalid input received: Attachment {id} is not one of volume {volume}."""
+
+    code = "attachment.of-another-volume"
+
+
+class SeveralAttachments(Conflict):
+    """Volume {id} has several attachments; attachment_id must say which one is meant."""
+
+    code = "attachment.several"
+
+
 class NotDeletable(InvalidVolume):
     """
     Invalid volume: Volume status must be available or error or error_restoring or error_extending or error_managing

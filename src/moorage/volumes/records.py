@@ -129,6 +129,8 @@ attachments = Table(
     identifier("user_id", nullable=False),  # its creator, who may see its secret
     identifier("instance_uuid"),
     text("state", 32, nullable=False),
+    text("origin", 16),  # the calls that name no attachment have made it (`attachment.Origin`)
+    text("mark", 16),  # and have said this of it (`attachment.Mark`)
     text("mode", 8),  # rw, ro; null: not said yet
     text("host"),  # the host of its holder, as the connector says
     text("mountpoint"),

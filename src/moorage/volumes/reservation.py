@@ -13,7 +13,7 @@ from moorage.core.ids import new_secret, new_uuid
 from moorage.database import Transaction
 from moorage.operations import events, journal
 from moorage.volumes import attachment, status, volume
-from moorage.volumes.attachment import State
+from moorage.volumes.attachment import Mark, Origin, State
 from moorage.volumes.backend import Door
 from moorage.volumes.errors import (
     AttachmentNotFound,
@@ -24,6 +24,9 @@ from moorage.volumes.errors import (
     VolumeInError,
 )
 from moorage.volumes.records import attachments, volumes
+
+#: What a row says of its door.
+_DOOR = ("door", "export", "secret", "connection")
 
 SHARED = frozenset({"available", "in-use", "reserved", "attaching", "detaching"})
 SAME_HOLDER = SHARED - {"available", "detaching"}
@@ -63,15 +66,29 @@ def reserve(
     """
     _may_reserve(tx, row, instance_uuid)
     _not_twice(tx, row, connector)
+    return enter(tx, caller, row, connector, door, key=key, instance_uuid=instance_uuid, mode=mode)
+
+
+def enter(
+    tx: Transaction,
+    caller: Caller,
+    row: Mapping[str, Any],
+    connector: Mapping[str, Any] | None = None,
+    door: Door | None = None,
+    key: str | None = None,
+    **said: Any,
+) -> tuple[Mapping[str, Any], str | None]:
+    """
+    Enter an attachment of the locked volume `row`, which may have one, and publish it where there is a door. The
+    attachment, and the operation that publishes it.
+    """
     id = new_uuid()
-    values = {"volume_id": row["id"], "project_id": row["project_id"], "user_id": caller.user_id}
-    # fmt: off
-    tx.enter(attachments, {
-        "id": id, "instance_uuid": instance_uuid, "state": str(State.RESERVED),
-        "mode": "ro" if row["readonly"] else mode, "generation": 0, "created_at": tx.now, **values,
-    })
-    # fmt: on
-    facts = {"volume": row["id"], "instance": instance_uuid}
+    if row["readonly"]:
+        said["mode"] = "ro"
+    whose = {"volume_id": row["id"], "project_id": row["project_id"], "user_id": caller.user_id}
+    state = str(State.RESERVED)
+    tx.enter(attachments, {"id": id, "state": state, "generation": 0, "created_at": tx.now, **whose, **said})
+    facts = {"volume": row["id"], "instance": said.get("instance_uuid")}
     events.record(tx, "attachment.reserved", "attachment", id, row["project_id"], caller.request_id, **facts)
     operation = None
     if connector is not None and door is not None:
@@ -164,6 +181,7 @@ def _publish(
         export=new_secret(128),
         secret=new_secret(256) if door is Door.TLS else None,
         generation=generation,
+        mark=None,
         connection=None,
         problem=None,
     )
@@ -185,8 +203,9 @@ def complete(tx: Transaction, caller: Caller, row: Mapping[str, Any], claim: Map
     if claim["state"] == State.ATTACHING and not claim["connection"]:
         raise VolumeInError(id=row["id"], status="being published")
     if claim["state"] != State.ATTACHED:
+        more = {"origin": str(Origin.OLD)} if claim["origin"] else {}
         at = claim["attached_at"] or tx.now
-        attachment.move(tx, claim["id"], "complete", caller.request_id, attached_at=at)
+        attachment.move(tx, claim["id"], "complete", caller.request_id, attached_at=at, **more)
     status.evaluate(tx, row["id"])
 
 
@@ -196,15 +215,21 @@ def withdraw(
     row: Mapping[str, Any],
     claims: Sequence[Mapping[str, Any]],
     reason: str | None = None,
+    *,
+    keep: bool = False,
 ) -> str | None:
     """
     Close the doors of the locked volume's attachments `claims` and release them; the operation that does it. None:
-    there was no door, and they are released. Events carry the `reason` where it is not that somebody asked.
+    there was no door, and they are released. Events carry the `reason` where it is not that somebody asked. With `keep`
+    they, who all have doors, stay without.
     """
     doors = [claim for claim in claims if claim["export"]]
     for claim in claims:
         if claim["state"] != State.DETACHING:
-            attachment.move(tx, claim["id"], "withdraw", caller.request_id)
+            said = str(Mark.KEPT) if keep else None
+            attachment.move(tx, claim["id"], "withdraw", caller.request_id, mark=said)
+        elif not keep:
+            tx.change(attachments, claim["id"], {"mark": None, "updated_at": tx.now})
         if not claim["export"]:
             release(tx, claim, caller.request_id, reason)
     closing = _closing(tx, row["id"])
@@ -226,15 +251,24 @@ def _closing(tx: Transaction, volume_id: str) -> dict[str, str]:
     return {id: row["id"] for row in rows for id in row["input"]["attachments"]}
 
 
+def closed(tx: Transaction, claim: Mapping[str, Any], request_id: str, reason: str | None) -> None:
+    """The door of the attachment, which is being withdrawn, is closed: it is over, unless it was to stay."""
+    if claim["mark"] != Mark.KEPT:
+        release(tx, claim, request_id, reason)
+    else:
+        none: dict[str, Any] = {**dict.fromkeys(_DOOR), "mark": str(Mark.LEAVING)}
+        attachment.move(tx, claim["id"], "keep", request_id, **none)
+
+
 def release(tx: Transaction, claim: Mapping[str, Any], request_id: str = "", reason: str | None = None) -> None:
     """The attachment is over. The row stays; what opened its door does not."""
-    over: dict[str, Any] = {"detached_at": tx.now, "secret": None, "export": None}
+    over: dict[str, Any] = {"detached_at": tx.now, "secret": None, "export": None, "mark": None}
     attachment.move(tx, claim["id"], "release", request_id, reason=reason, **over)
 
 
 def unpublish(tx: Transaction, claim: Mapping[str, Any]) -> None:
     """Its door could not be opened: the attachment is only reserved, as before."""
-    none: dict[str, Any] = dict.fromkeys(("connector", "door", "host", "export", "secret", "connection"))
+    none: dict[str, Any] = dict.fromkeys(("connector", "host", *_DOOR))
     attachment.move(tx, claim["id"], "unpublish", **none)
 
 

@@ -62,7 +62,7 @@ def evaluate(tx: Transaction, volume_id: str) -> str | None:
         bytes_there=row["head"] is not None,
         failed=row["failed"],
         override=row["override"],
-        held=[held["state"] for held in attachment.held(tx, volume_id)],
+        held=[attachment.standing(held) for held in attachment.held(tx, volume_id)],
     )
     if status != row["status"]:
         tx.change(volumes, volume_id, {"status": status, "updated_at": tx.now})

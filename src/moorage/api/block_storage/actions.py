@@ -13,7 +13,7 @@ from moorage.volumes import override, volume
 from moorage.volumes.errors import ImageMetadataNotFound, InvalidVolume
 
 
-def _locked(tx: Transaction, request: Request, rule: Rule, *, with_quota: bool = False) -> Mapping[str, Any]:
+def locked(tx: Transaction, request: Request, rule: Rule, *, with_quota: bool = False) -> Mapping[str, Any]:
     row = volume.find(tx, request.caller, request.params["id"])
     request.caller.must(rule, row["project_id"])
     return volume.locked(tx, request.caller, row["id"], with_quota=with_quota)
@@ -23,7 +23,7 @@ def extend(request: Request) -> Answer:
     """The volume is being made larger."""
     size = whole(request.body["os-extend"]["new_size"], "new_size")
     with request.write() as tx:
-        row = _locked(tx, request, policy.VOLUME_EXTEND, with_quota=True)
+        row = locked(tx, request, policy.VOLUME_EXTEND, with_quota=True)
         volume.extend(tx, request.caller, row, size, request.rooms.settings.volumes.quota_defaults())
     return Answer(202)
 
@@ -32,7 +32,7 @@ def readonly(request: Request) -> Answer:
     """New attachments of the volume are read-only, or as they ask."""
     flag = boolean(request.body["os-update_readonly_flag"]["readonly"], "readonly")
     with request.write() as tx:
-        row = _locked(tx, request, policy.VOLUME_READONLY)
+        row = locked(tx, request, policy.VOLUME_READONLY)
         if row["status"] != "available":
             raise InvalidVolume(
                 reason=f"Volume {row['id']} status must be available to update readonly flag, but current status is: "
@@ -47,7 +47,7 @@ def bootable(request: Request) -> Answer:
     """The volume is bootable, or not."""
     flag = boolean(request.body["os-set_bootable"]["bootable"], "bootable")
     with request.write() as tx:
-        volume.change(tx, _locked(tx, request, policy.VOLUME_BOOTABLE), {"bootable": flag})
+        volume.change(tx, locked(tx, request, policy.VOLUME_BOOTABLE), {"bootable": flag})
     return Answer(200)
 
 
@@ -70,7 +70,7 @@ def reset_status(request: Request) -> Answer | Later:
     if not any(asked.get(name) is not None for name in ("status", "attach_status", "migration_status")):
         raise Malformed(reason="Must specify 'status', 'attach_status' or 'migration_status' for update.")
     with request.write() as tx:
-        row = _locked(tx, request, policy.RESET_STATUS)
+        row = locked(tx, request, policy.RESET_STATUS)
         given = (asked.get("status"), asked.get("attach_status"), asked.get("migration_status"))
         operation = override.reset(tx, request.caller, row, *given)
     return Later(operation, lambda request: Answer(202)) if operation else Answer(202)
@@ -90,7 +90,7 @@ def set_image_metadata(request: Request) -> Answer:
     """The volume's image metadata has these pairs, too."""
     pairs = request.body["os-set_image_metadata"]["metadata"]
     with request.write() as tx:
-        row = _locked(tx, request, policy.IMAGE_METADATA_SET)
+        row = locked(tx, request, policy.IMAGE_METADATA_SET)
         _may_change(row)
         known = {**(row["image_metadata"] or {}), **pairs}
         volume.change(tx, row, {"image_metadata": known or None})
@@ -101,7 +101,7 @@ def unset_image_metadata(request: Request) -> Answer:
     """The volume's image metadata has this key no more."""
     key = request.body["os-unset_image_metadata"]["key"]
     with request.write() as tx:
-        row = _locked(tx, request, policy.IMAGE_METADATA_REMOVE)
+        row = locked(tx, request, policy.IMAGE_METADATA_REMOVE)
         _may_change(row)
         known = dict(row["image_metadata"] or {})
         if key not in known:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 
 from moorage.api.block_storage import keys, lists, policy, views
 from moorage.api.block_storage.lists import Listing
@@ -14,7 +14,7 @@ from moorage.database import Transaction
 from moorage.database.paging import paged
 from moorage.hosts import lease
 from moorage.volumes import attachment, doors, generation, guard, reservation, volume
-from moorage.volumes.attachment import State
+from moorage.volumes.attachment import Origin, State
 from moorage.volumes.backend import Door
 from moorage.volumes.records import attachments
 
@@ -38,6 +38,11 @@ LISTING = Listing(
 )
 
 
+def is_listed() -> ColumnElement[bool]:
+    """The condition that an attachment is not a hold; only who has its id finds one of those."""
+    return or_(c.origin.is_(None), c.origin != str(Origin.HOLD))
+
+
 def create(request: Request) -> Answer | Later:
     """The volume is claimed for its holder; with a connector, it is open to him there as well."""
     asked = request.body["attachment"]
@@ -45,7 +50,7 @@ def create(request: Request) -> Answer | Later:
     with request.write() as tx:
         row = volume.find(tx, request.caller, asked["volume_uuid"])
         request.caller.must(policy.ATTACHMENT_CREATE, row["project_id"])
-        door = _door(request, row, connector) if connector else None
+        door = door_for(request, row, connector) if connector else None
         row = volume.locked(tx, request.caller, row["id"])
         first = keys.earlier(tx, request, row["project_id"], frozenset({"publish-attachment"}))
         if first is not None:
@@ -60,7 +65,8 @@ def create(request: Request) -> Answer | Later:
     return Later(operation, _shown(claim["id"]), making=True)
 
 
-def _door(request: Request, row: Mapping[str, Any], connector: Mapping[str, Any]) -> Door:
+def door_for(request: Request, row: Mapping[str, Any], connector: Mapping[str, Any]) -> Door:
+    """The door to the volume `row` for whoever asks from where `connector` says."""
     held = request.rooms.backends.get(row["backend"])
     traits = held.traits if held is not None else None
     return doors.door(connector, request.caller, row["host"], local=request.local, traits=traits)
@@ -71,7 +77,7 @@ def update(request: Request) -> Answer | Later:
     connector = request.body["attachment"]["connector"]
     with request.write() as tx:
         row, claim = _locked(tx, request, policy.ATTACHMENT_UPDATE)
-        operation = reservation.publish(tx, request.caller, row, claim, connector, _door(request, row, connector))
+        operation = reservation.publish(tx, request.caller, row, claim, connector, door_for(request, row, connector))
         _lease(tx, request, reservation.find(tx, request.caller, claim["id"]), claim["generation"])
         if operation is None:
             return _answer(request, claim, secret=True)
@@ -128,7 +134,7 @@ def _after(body: Callable[[Request, Transaction], Answer]) -> Callable[[Request]
 
 def _remaining(volume_id: str) -> Callable[[Request, Transaction], Answer]:
     def body(request: Request, tx: Transaction) -> Answer:
-        left = attachment.held(tx, volume_id)
+        left = [row for row in attachment.held(tx, volume_id) if row["origin"] != Origin.HOLD]
         return Answer(200, {"attachments": [_summary(request, row) for row in left]})
 
     return body
@@ -172,7 +178,7 @@ def detail(request: Request) -> Answer:
 def _rows(request: Request) -> Sequence[Mapping[str, Any]]:
     request.caller.must(policy.ATTACHMENT_GET)
     page, where = lists.page(request, LISTING), lists.conditions(request, LISTING)
-    where.append(c.state != str(State.DETACHED))
+    where += [c.state != str(State.DETACHED), is_listed()]
     if not lists.everybody(request):
         where.append(c.project_id == request.caller.project_id)
     with request.read() as tx:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from moorage.api.block_storage import (
     actions,
+    actions_attachment,
     attachments,
     discovery,
     extensions,
@@ -64,6 +65,15 @@ ROUTES = (
     _act(actions.set_image_metadata, "os-set_image_metadata", schemas.SET_IMAGE_METADATA),
     _act(actions.unset_image_metadata, "os-unset_image_metadata", schemas.UNSET_IMAGE_METADATA),
     _act(actions.show_image_metadata, "os-show_image_metadata"),
+    _act(actions_attachment.reserve, "os-reserve", success=202),
+    _act(actions_attachment.unreserve, "os-unreserve", success=202),
+    _act(actions_attachment.begin_detaching, "os-begin_detaching", success=202),
+    _act(actions_attachment.roll_detaching, "os-roll_detaching", success=202),
+    _act(actions_attachment.initialize_connection, "os-initialize_connection", schemas.INITIALIZE),
+    _act(actions_attachment.terminate_connection, "os-terminate_connection", schemas.TERMINATE, success=202),
+    _act(actions_attachment.attach, "os-attach", schemas.ATTACH, success=202),
+    _act(actions_attachment.detach, "os-detach", schemas.DETACH, success=202),
+    _act(actions_attachment.force_detach, "os-force_detach", schemas.FORCE_DETACH, success=202),
 
     Route("POST",   "/attachments",                       attachments.create,
           V.NEW_ATTACH, body=schemas.ATTACHMENT_CREATE),

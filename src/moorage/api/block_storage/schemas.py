@@ -132,6 +132,28 @@ ATTACHMENT_UPDATE = Body(
     closed({"attachment": closed({"connector": {**connector, "minProperties": 1}}, "connector")}, "attachment")
 )
 
+_place = {**connector, "minProperties": 1}
+_place_or_null = {**connector, "type": ["object", "null"]}
+INITIALIZE = action("os-initialize_connection", closed({"connector": _place}, "connector"))
+TERMINATE = action("os-terminate_connection", closed({"connector": _place_or_null}, "connector"))
+ATTACH = action(
+    "os-attach",
+    closed(
+        {
+            "instance_uuid": uuid_or_null,
+            "host_name": string_or_null,
+            "mountpoint": {**some_string},
+            "mode": {"enum": ["rw", "ro", None]},
+        },
+        "mountpoint",
+    ),
+)
+DETACH = action("os-detach", {**closed({"attachment_id": uuid_or_null}), "type": ["object", "null"]})
+FORCE_DETACH = action(
+    "os-force_detach",
+    {**closed({"attachment_id": uuid_or_null, "connector": _place_or_null}), "type": ["object", "null"]},
+)
+
 _type = {
     "name": some_string,
     "description": string_or_null,

@@ -11,7 +11,7 @@ from moorage.database import Transaction
 from moorage.hosts import lease
 from moorage.hosts.devices import Device
 from moorage.hosts.records import hosts
-from moorage.volumes.attachment import HELD
+from moorage.volumes.attachment import HELD, Origin
 from moorage.volumes.errors import AttachmentNotFound
 from moorage.volumes.records import attachments
 
@@ -43,6 +43,7 @@ def shown(row: Mapping[str, Any], device: Mapping[str, Any] | None) -> dict[str,
     return {
         **{name: row[name] for name in PLAIN},
         **{name: moment(row[name]) for name in TIMES},
+        "hold": row["origin"] == Origin.HOLD,
         "device": device,
     }
 

@@ -8,7 +8,7 @@ from moorage.database import Transaction
 from moorage.flows.why.answer import Why, own, seen, since
 from moorage.flows.why.leases import add_lease
 from moorage.operations import journal
-from moorage.volumes.attachment import TOLD, State
+from moorage.volumes.attachment import TOLD, Mark, Origin, State
 from moorage.volumes.records import attachments
 
 #: Events that are a change of its state.
@@ -32,13 +32,29 @@ MEANING = {
     State.ERROR_DETACHING: ("Whether its door is closed is not known.",
                             "It is tried again; delete it once more to hasten that."),
 }
+HELD = {
+    State.RESERVED:        ("os-reserve keeps the volume for whoever attaches it next.",
+                            "os-attach makes it an attachment; os-unreserve or its deletion ends it. It does not expire."),
+    State.ATTACHING:       ("os-initialize_connection has opened the volume to a holder, who is not attached yet.",
+                            "os-attach makes it an attachment; os-terminate_connection or its deletion ends it."),
+}
+LEAVING =                  ("Its holder has begun to detach it.",
+                            "It ends once he detaches it, or goes on with os-roll_detaching.")
 # fmt: on
+
+
+def meaning_of(row: Mapping[str, Any]) -> tuple[str, str]:
+    """What the attachment's state means, and what happens next."""
+    state = State(row["state"])
+    if row["origin"] == Origin.HOLD and state in HELD:
+        return HELD[state]
+    return LEAVING if row["mark"] == Mark.LEAVING and state == State.ATTACHED else MEANING[state]
 
 
 def why(tx: Transaction, caller: Caller, id: str) -> Why:
     """What the attachment's state means, and who takes it on from there."""
     row = seen(tx, caller, attachments, "project_id", "attachment", id)
-    meaning, then = MEANING[State(row["state"])]
+    meaning, then = meaning_of(row)
     answer = Why("attachment", id, row["state"], since(tx, "attachment", row, CHANGES), meaning, then)
     if row["problem"]:
         answer.sentence += f" {row['problem']}"
