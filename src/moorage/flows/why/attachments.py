@@ -34,7 +34,7 @@ MEANING = {
 }
 HELD = {
     State.RESERVED:        ("os-reserve keeps the volume for whoever attaches it next.",
-                            "os-attach makes it an attachment; os-unreserve or its deletion ends it. It does not expire."),
+                            "os-attach makes it an attachment, os-unreserve or its deletion ends it; nothing else."),
     State.ATTACHING:       ("os-initialize_connection has opened the volume to a holder, who is not attached yet.",
                             "os-attach makes it an attachment; os-terminate_connection or its deletion ends it."),
 }
