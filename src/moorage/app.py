@@ -84,7 +84,7 @@ class App:
             threads=config.worker_threads,
         )
         self.rooms.runner = self.runner
-        self.ends = Ends(self.database, self.files)
+        self.ends = Ends(self.database, self.files, self.runner.carries)
         self.rooms.tail = Tail(self.database, self.files)
         self.services = self._services()
         self.shell = Shell(

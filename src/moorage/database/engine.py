@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError
@@ -37,7 +37,8 @@ class Database:
         """Open it; on SQLite a stopped process may hold the write lock for `patience_s` before it is killed."""
         parsed = make_url(url)
         self.url, self.dialect = url, parsed.get_backend_name()
-        self._listeners: dict[str, list[Callable[[str], None]]] = {}
+        self._listeners: dict[str, list[Callable[[Any], None]]] = {}
+        self.here: dict[str, Any] = {}  #: what rooms of this process offer to its transactions (`Transaction.here`)
         self._here = threading.local()
         if self.dialect == "sqlite":
             from moorage.database.sqlite import Sqlite
@@ -74,6 +75,7 @@ class Database:
         try:
             with self._side.writing() as (connection, now):
                 tx = Transaction(connection, now, locks_rows=self.dialect == "postgresql", writes=True, tell=self._tell)
+                tx.here = self.here
                 yield tx
                 tx.finish()
         finally:
@@ -96,7 +98,7 @@ class Database:
         with self._side.migrating() as connection:
             yield connection
 
-    def listen(self, topic: str, listener: Callable[[str], None]) -> Callable[[], None]:
+    def listen(self, topic: str, listener: Callable[[Any], None]) -> Callable[[], None]:
         """
         Call `listener`, on the committing thread, with what transactions of this process say under `topic`, until the
         function that this returns is called. Listeners do next to nothing: the thread is somebody else's.
@@ -105,7 +107,7 @@ class Database:
         listeners.append(listener)
         return lambda: listeners.remove(listener) if listener in listeners else None
 
-    def _tell(self, topic: str, what: str) -> None:
+    def _tell(self, topic: str, what: Any) -> None:
         for listener in tuple(self._listeners.get(topic, ())):
             try:
                 listener(what)

@@ -63,7 +63,7 @@ class Transaction:
         *,
         locks_rows: bool,
         writes: bool,
-        tell: Callable[[str, str], None] = lambda topic, what: None,
+        tell: Callable[[str, Any], None] = lambda topic, what: None,
     ) -> None:
         self._connection, self._locks_rows, self._tell = connection, locks_rows, tell
         self._raw, self._dialect = cast(DBAPIConnection, connection.connection.dbapi_connection), connection.dialect
@@ -74,6 +74,7 @@ class Transaction:
         self._after: list[Callable[[], None]] = []
         self.now = now  #: the database's time when the transaction began, in microseconds since 1970
         self.writes = writes
+        self.here: Mapping[str, Any] = {}  #: what rooms of this process offer to transactions, by name
 
     @property
     def dialect(self) -> str:
@@ -154,7 +155,7 @@ class Transaction:
         """Run `hook` once what was changed is durable; not at all if it is rolled back."""
         self._after.append(hook)
 
-    def notify(self, topic: str, what: str) -> None:
+    def notify(self, topic: str, what: Any) -> None:
         """Tell this process's listeners (`Database.listen`), once committed. Other processes find out by looking."""
         self.after_commit(lambda: self._tell(topic, what))
 

@@ -3,17 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select
-
 from moorage.core.errors import Conflict, Problem
 from moorage.database import Transaction
 from moorage.flows import attachment_device, mend_volume
-from moorage.flows.volume_layers import backend_of, volume_of
+from moorage.flows.volume_layers import backend_of
 from moorage.operations.flow import After, Flow, Step, Work
 from moorage.operations.records import State as Done
 from moorage.volumes import exports, layers, reservation, status
 from moorage.volumes.attachment import State
 from moorage.volumes.backend import Cache
+from moorage.volumes.errors import VolumeNotFound
 from moorage.volumes.records import attachments, volumes
 
 
@@ -25,9 +24,12 @@ class Overtaken(Conflict):
 
 def publish(work: Work) -> Mapping[str, Any] | After:
     """The door is open and the row says where it is. A door of an earlier generation was closed before."""
-    row, backend = volume_of(work), backend_of(work)
+    backend = backend_of(work)
     with work.rooms.database.read() as tx:
-        claim = _claim(tx, work)
+        row = tx.get(volumes, work.resource_id)
+        if row is None:
+            raise VolumeNotFound(id=work.resource_id)
+        claim = _still(tx.get(attachments, work.input["attachment"]), work.input)
         if row["head"] is None:
             raise Conflict(reason=f"Volume {work.resource_id} has no data.")
         head = layers.chain(tx, row["head"])
@@ -41,27 +43,30 @@ def publish(work: Work) -> Mapping[str, Any] | After:
         with work.rooms.database.write() as tx:
             return After(mend_volume.begin(tx, work.rooms, work.resource_id))
     device = attachment_device.give(work.rooms, claim, connection.uri)
-    with work.transaction() as tx:
-        tx.lock(volumes, [work.resource_id])
-        tx.lock(attachments, [claim["id"]])
-        kept = {"uri": connection.uri, "socket": connection.socket, "host": connection.host, "port": connection.port}
-        reservation.record(tx, _claim(tx, work), kept | device)
-    return {"attachment": claim["id"]}
+    kept = {"uri": connection.uri, "socket": connection.socket, "host": connection.host, "port": connection.port}
+    return {"attachment": claim["id"], "connection": kept | device}
 
 
-def _claim(tx: Transaction, work: Work) -> Mapping[str, Any]:
+def record(tx: Transaction, operation: Mapping[str, Any]) -> None:
+    """The row says where the door is, unless the attachment is not to be published in this generation any more."""
+    asked = operation["input"]
+    tx.lock(volumes, [operation["resource_id"]])
+    locked = tx.lock(attachments, [asked["attachment"]])
+    claim = _still(locked[0] if locked else None, asked)
+    reservation.record(tx, claim, operation["results"]["publish"]["connection"])
+
+
+def _still(claim: Mapping[str, Any] | None, asked: Mapping[str, Any]) -> Mapping[str, Any]:
     """The attachment, if it is still to be published in this generation."""
-    claim = tx.one(select(attachments).where(attachments.c.id == work.input["attachment"]))
-    if claim is None or claim["state"] != State.ATTACHING or claim["generation"] != work.input["generation"]:
-        raise Overtaken(id=work.input["attachment"])
-    found: Mapping[str, Any] = claim
-    return found
+    if claim is None or claim["state"] != State.ATTACHING or claim["generation"] != asked["generation"]:
+        raise Overtaken(id=asked["attachment"])
+    return claim
 
 
 def withdraw(work: Work) -> None:
     """The door is closed, if it ever was open, and nothing is left of a device behind it."""
     with work.rooms.database.read() as tx:
-        claim = tx.one(select(attachments).where(attachments.c.id == work.input["attachment"]))
+        claim = tx.get(attachments, work.input["attachment"])
     attachment_device.take(work.rooms, claim)
     backend_of(work).withdraw(work.resource_id, work.input["attachment"])
 
@@ -80,4 +85,4 @@ def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:
     status.evaluate(tx, operation["resource_id"])
 
 
-PUBLISH_ATTACHMENT = Flow("publish-attachment", (Step("publish", publish, undo=withdraw),), settle=settle)
+PUBLISH_ATTACHMENT = Flow("publish-attachment", (Step("publish", publish, undo=withdraw),), settle, record)

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select
-
 from moorage.database import Transaction
 from moorage.flows import attachment_device
 from moorage.flows.volume_layers import backend_of
@@ -17,10 +15,11 @@ from moorage.volumes.records import attachments, volumes
 
 def withdraw(work: Work) -> None:
     """No write of their holders lands any more, and what they wrote before is durable."""
-    for id in work.input["attachments"]:
-        with work.rooms.database.read() as tx:
-            claim = tx.one(select(attachments).where(attachments.c.id == id))
-        attachment_device.take(work.rooms, claim)
+    ids = work.input["attachments"]
+    with work.rooms.database.read() as tx:
+        claims = {id: tx.get(attachments, id) for id in ids}
+    for id in ids:
+        attachment_device.take(work.rooms, claims[id])
         backend_of(work).withdraw(work.resource_id, id)
 
 

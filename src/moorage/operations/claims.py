@@ -13,10 +13,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, exists, literal_column, or_, select, text, update
 
 from moorage.database import Transaction
-from moorage.operations.journal import BEGUN, SECOND
+from moorage.operations.journal import BEGUN, CLAIMING, SECOND
 from moorage.operations.records import OPEN, UNDERWAY, State, operations
 
-_ALONE = text("SELECT pg_advisory_xact_lock(7305808869230500180)")
+_ALONE = text(f"SELECT pg_advisory_xact_lock({CLAIMING})")
 
 _o, _other = operations.alias("o"), operations.alias("other")
 _now: ColumnElement[int] = bindparam("now", type_=operations.c.lease_until.type)

@@ -94,12 +94,15 @@ class Step:
 class Flow:
     """
     A kind of operation. `settle` is called in the transaction that ends it, done or undone, with the operation's row,
-    and in the one that turns it back: what is derived from operations (a volume's status) is evaluated there.
+    and in the one that turns it back: what is derived from operations (a volume's status) is evaluated there. `record`
+    is called before it in the transaction that ends it done: what the steps made becomes the rows', at no transaction
+    of its own. Killed before that transaction, the last step runs again; a `Problem` of `record` turns the flow back.
     """
 
     kind: str
     steps: tuple[Step, ...]
     settle: Settle | None = None
+    record: Settle | None = None
     deadline_s: float = 3600.0
     retries: int = 3  #: how often a step that failed for want of an answer is tried again before the flow turns back
 

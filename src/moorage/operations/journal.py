@@ -8,11 +8,12 @@ epoch higher) finds out at its next write: `Fenced`.
 Operations come first in the order of locks, so a verb cancels before it locks anything else.
 """
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, bindparam, case, delete, select, update
+from sqlalchemy import ColumnElement, bindparam, case, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from moorage.core.caller import NOBODY, Caller
@@ -25,8 +26,28 @@ from moorage.operations.records import OPEN, OVER, State, operations
 
 SECOND = 1_000_000
 
-#: Topics of `Database.listen`: the name of a queue ("" for any), and the ids of operations.
+#: Topics of `Database.listen`: of a queue its name ("" for any), of an operation that is over its row, else its id.
 BEGUN, ENDED, CANCELLED = "operation-begun", "operation-ended", "operation-cancelled"
+
+#: The name under which a process offers its `Taker` to its transactions.
+TAKER = "operation-taker"
+
+#: The lock on PostgreSQL under which operations get an owner: no two of one resource at once.
+CLAIMING = 7305808869230500180
+
+
+class Taker(Protocol):
+    """Who in this process carries operations out as soon as they are begun."""
+
+    @property
+    def owner(self) -> str: ...
+    @property
+    def lease_s(self) -> float: ...
+    def takes(self, kind: str, queue: str, resource_id: str) -> bool:
+        """Whether it would begin with such an operation at once."""
+
+    def take_up(self, row: Mapping[str, Any]) -> None:
+        """Carry out the operation that it owns now."""
 
 
 class Fenced(Problem):
@@ -89,12 +110,16 @@ def begin(
 ) -> str:
     """
     Commit the operation together with the caller's changes; its id. With `owner`, the id of this process
-    (`Runner.me.id`), it starts out as running, for a request that carries it out itself: see `hold`. A `key` that the
-    project has used before raises `KeyTaken`, so ask `by_key` first.
+    (`Runner.me.id`), it starts out as running, for a request that carries it out itself: see `hold`. So does one that
+    this process can take up at once: it begins when `tx` is committed. A `key` that the project has used before raises
+    `KeyTaken`, so ask `by_key` first.
     """
     if key is not None and project_id is None:
         raise Malformed(reason="Moorage-Key needs a token with a project.")
     id = id or new_uuid()
+    taker = None if owner else _taker(tx, kind, queue, resource_kind, resource_id)
+    if taker is not None:
+        owner, lease_s = taker.owner, taker.lease_s
     # fmt: off
     values = {
         "id": id, "kind": kind, "queue": queue, "state": State.RUNNING if owner else State.QUEUED, "back": False,
@@ -113,7 +138,26 @@ def begin(
         raise KeyTaken() from problem
     if not owner:
         tx.notify(BEGUN, queue)
+    elif taker is not None:
+        row = {**dict.fromkeys(c.keys()), **values, "input": json.loads(json.dumps(values["input"]))}
+        tx.after_commit(lambda: taker.take_up(row))
     return id
+
+
+_CLAIMS_ALONE = text(f"SELECT pg_try_advisory_xact_lock({CLAIMING})")
+
+
+def _taker(tx: Transaction, kind: str, queue: str, resource_kind: str, resource_id: str) -> Taker | None:
+    """
+    Who owns a new operation from its first moment on: this process, where it serves the queue and nothing else is under
+    way on the resource. Killed before it has begun, it is succeeded like the owner of any claim.
+    """
+    taker: Taker | None = tx.here.get(TAKER)
+    if taker is None or not taker.takes(kind, queue, resource_id):
+        return None
+    if tx.dialect == "postgresql" and not tx.value(_CLAIMS_ALONE):
+        return None  # somebody claims at this moment, perhaps of the same resource
+    return taker if not open_on(tx, resource_kind, [resource_id]) else None
 
 
 def get(tx: Transaction, id: str) -> Mapping[str, Any] | None:
@@ -213,7 +257,7 @@ def end(tx: Transaction, id: str, epoch: int, state: State, **values: Any) -> Ma
     following = tx.all(_NEXT, {"kind": row["resource_kind"], "resource": row["resource_id"]})
     for queue in {other["queue"] for other in (*waiters, *following)}:
         tx.notify(BEGUN, queue)
-    tx.notify(ENDED, id)
+    tx.notify(ENDED, row)
     return row
 
 

@@ -80,6 +80,7 @@ class Runner:
             self.database.listen(journal.BEGUN, self._begun),
             self.database.listen(journal.CANCELLED, self._cancelled),
         ]
+        self.database.here[journal.TAKER] = self
         for loop in self._loops:
             loop.start()
         if self._queues:
@@ -91,6 +92,8 @@ class Runner:
         once; a step that is still at it keeps its lease until that lapses, or until this process has ended.
         """
         self._stop.set()
+        if self.database.here.get(journal.TAKER) is self:
+            del self.database.here[journal.TAKER]
         self._wake.set()
         self.periodic.stop()
         for remove in self._unlisten:
@@ -124,6 +127,32 @@ class Runner:
         for whatever ends with time and is kept up by somebody's being heard. Ask for it before `start`.
         """
         self._after_silence.append(hook)
+
+    @property
+    def owner(self) -> str:
+        """As whom it owns operations."""
+        return self.me.id
+
+    def takes(self, kind: str, queue: str, resource_id: str) -> bool:
+        """Whether it would begin with such an operation at once: it has room, and nothing to do with the resource."""
+        if kind not in self.flows or queue not in self._queues or self._stop.is_set():
+            return False
+        with self._guard:
+            busy = any(other.resource_id == resource_id for other in self._running.values())
+            return not busy and len(self._running) < self._limit
+
+    def take_up(self, row: Mapping[str, Any]) -> None:
+        """Carry out an operation that this process owns, on a thread of its own."""
+        kind = row["kind"]
+        carried = Carried(self.database, self._flow(kind), row, self.rooms, self._stop.is_set)
+        with self._guard:
+            self._running[carried.id] = carried
+        unknown = None if kind in self.flows else UnknownKind(kind=kind)
+        self._pool.run(lambda: self._run(carried, row["attempts"], unknown))
+
+    def carries(self, id: str) -> bool:
+        """Whether this process carries operation `id` out at the moment."""
+        return id in self._running
 
     def keep(self, id: str) -> None:
         """Renew the lease of operation `id` as well, which this process owns. For `hold`."""
@@ -187,7 +216,7 @@ class Runner:
         with self.database.write() as tx:
             rows = claims.claim(tx, self.me.id, queues, self.lease_s, room, busy)
         for row in rows:
-            self._take_up(row)
+            self.take_up(row)
         return len(rows) == room
 
     def _with_work(self) -> list[str]:
@@ -195,14 +224,6 @@ class Runner:
             return []
         with self.database.read() as tx:
             return claims.anything(tx, self._queues)
-
-    def _take_up(self, row: Mapping[str, Any]) -> None:
-        kind = row["kind"]
-        carried = Carried(self.database, self._flow(kind), row, self.rooms, self._stop.is_set)
-        with self._guard:
-            self._running[carried.id] = carried
-        unknown = None if kind in self.flows else UnknownKind(kind=kind)
-        self._pool.run(lambda: self._run(carried, row["attempts"], unknown))
 
     def _flow(self, kind: str) -> Flow:
         return self.flows[kind] if kind in self.flows else Flow(kind, ())

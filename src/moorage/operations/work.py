@@ -33,6 +33,13 @@ def pause_s(attempts: int) -> float:
     return min(FIRST_PAUSE_S * float(1 << min(attempts, 10)), LONGEST_PAUSE_S)
 
 
+class _Refused(Exception):
+    """The operation does not end done, for this `cause`: it is turned back."""
+
+    def __init__(self, cause: Problem) -> None:
+        self.cause = cause
+
+
 class Carried:
     """An operation that this process owns. It is the `Work` that steps see."""
 
@@ -150,8 +157,8 @@ class Carried:
         else:
             try:
                 self._end(State.DONE, heed=self._flow.turning_back_allowed(self._step), results=results)
-            except Cancelled as cause:
-                self._turn_back(cause, results=results)
+            except _Refused as refused:
+                self._turn_back(refused.cause, results=results)
         self.results = results
 
     def _undo_step(self) -> None:
@@ -183,12 +190,19 @@ class Carried:
         self._step, self._attempts, self._mine = step, 0, not free
 
     def _end(self, state: State, heed: bool = False, **values: Any) -> None:
-        """End it; with `heed`, raise `Cancelled`, changing nothing, where somebody has cancelled it."""
+        """
+        End it; with `heed`, raise `_Refused`, changing nothing, where it was cancelled or its flow will not record it.
+        """
 
         def change(tx: Transaction) -> None:
             row = journal.end(tx, self.id, self.epoch, state, step=max(self._step, 0), hindrance=None, **values)
             if heed and row["cancel"]:
-                raise Cancelled()
+                raise _Refused(Cancelled())
+            if state is State.DONE and self._flow.record is not None:
+                try:
+                    self._flow.record(tx, row)
+                except Problem as problem:
+                    raise (_Refused(problem) if heed else problem) from problem
             self._settle(tx, row)
 
         self._write(change)
