@@ -1,11 +1,39 @@
 """Pages by key, not by counting: page 1 000 of a million rows costs what page 1 does."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, or_
+from sqlalchemy import BigInteger, ColumnElement, Select, Table, and_, bindparam, or_, select
 
 from moorage.core.paging import Order, Page
+from moorage.database.fixed import Fixed
+from moorage.database.transaction import Row, Transaction
+
+
+def page_of(tx: Transaction, table: Table, page: Page, marker: Mapping[str, Any] | None, **equal: Any) -> Sequence[Row]:
+    """The page of those rows whose columns are `equal` to these values: one fixed statement for each kind of list."""
+    nulls = None if marker is None else tuple(o.key for o in page.order if marker[o.key] is None)
+    values = {f"is_{column}": value for column, value in equal.items()} | {"the_limit": page.limit}
+    if marker is not None:
+        values |= {
+            f"after_{key}": marker[key] for key in {*(o.key for o in page.order), "id"} if marker[key] is not None
+        }
+    return tx.all(_fixed(table, page.order, tuple(equal), nulls), values)
+
+
+@lru_cache(256)
+def _fixed(table: Table, order: tuple[Order, ...], equal: tuple[str, ...], nulls: tuple[str, ...] | None) -> Fixed:
+    c = table.c
+    query = select(table).where(*(c[column] == bindparam(f"is_{column}", type_=c[column].type) for column in equal))
+    marker: dict[str, Any] | None = None
+    if nulls is not None:
+        marker = {
+            key: None if key in nulls else bindparam(f"after_{key}", type_=c[key].type)
+            for key in {*(o.key for o in order), "id"}
+        }
+    whole = paged(query, table, Page(0, order=order), marker)
+    return Fixed(whole.limit(bindparam("the_limit", type_=BigInteger)).offset(None))
 
 
 def paged(query: Select[Any], table: Table, page: Page, marker: Mapping[str, Any] | None = None) -> Select[Any]:

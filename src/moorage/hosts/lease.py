@@ -12,10 +12,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, literal_column, select, update
 
 from moorage.core.errors import Malformed
 from moorage.database import Transaction
+from moorage.database.fixed import Fixed
 from moorage.hosts.records import hearing, leases
 
 HEADER = "moorage-lease"
@@ -23,6 +24,9 @@ SHORTEST_S, LONGEST_S = 3, 86400
 DEAF_US = 1_500_000  #: after so long without a sign of anybody who hears, terms start anew
 SECOND = 1_000_000
 ROW = "leases"
+
+_END = Fixed(delete(leases).where(leases.c.id == bindparam("the_id")))
+_NEXT = Fixed(select(leases.c.until).order_by(leases.c.until).limit(literal_column("1")))
 
 
 def asked(headers: Mapping[str, str]) -> int | None:
@@ -50,12 +54,12 @@ def take(tx: Transaction, attachment: str, host: str | None, term_s: int) -> Non
 
 def end(tx: Transaction, attachment: str) -> None:
     """The attachment has no lease any more. None is fine."""
-    tx.run(delete(leases).where(leases.c.id == attachment))
+    tx.run(_END, {"the_id": attachment})
 
 
 def of(tx: Transaction, attachment: str) -> Mapping[str, Any] | None:
     """The attachment's lease, if it has one."""
-    return tx.one(select(leases).where(leases.c.id == attachment))
+    return tx.get(leases, attachment)
 
 
 def renew(tx: Transaction, host: str, attachments: Collection[str]) -> list[Mapping[str, Any]]:
@@ -74,7 +78,7 @@ def of_host(tx: Transaction, host: str) -> Sequence[Mapping[str, Any]]:
 
 def next_lapse(tx: Transaction) -> int | None:
     """When the next lease lapses unless it is renewed; None: there are none."""
-    found: int | None = tx.value(select(leases.c.until).order_by(leases.c.until).limit(1))
+    found: int | None = tx.value(_NEXT)
     return found
 
 
@@ -92,7 +96,7 @@ def hear(tx: Transaction, limit: int = 1000) -> Heard:
     last = int(tx.lock(hearing, [ROW])[0]["at"])
     deaf_us = abs(tx.now - last)  # a clock that was set counts as a time in which nobody heard
     deaf = deaf_us > DEAF_US
-    tx.run(update(hearing).where(hearing.c.id == ROW).values(at=tx.now if deaf else max(tx.now, last)))
+    tx.change(hearing, ROW, {"at": tx.now if deaf else max(tx.now, last)})
     if deaf:
         _anew(tx)
         return Heard(tx.now, (), deaf_us)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, or_
 
 from moorage.api.block_storage import keys, lists, policy, views
 from moorage.api.block_storage.lists import Listing
@@ -11,7 +11,6 @@ from moorage.api.request import Answer, Later, Request
 from moorage.core.caller import Caller
 from moorage.core.errors import Malformed
 from moorage.database import Transaction
-from moorage.database.paging import paged
 from moorage.hosts import lease
 from moorage.volumes import attachment, doors, generation, guard, reservation, volume
 from moorage.volumes.attachment import Origin, State
@@ -179,11 +178,8 @@ def _rows(request: Request) -> Sequence[Mapping[str, Any]]:
     request.caller.must(policy.ATTACHMENT_GET)
     page, where = lists.page(request, LISTING), lists.conditions(request, LISTING)
     where += [c.state != str(State.DETACHED), is_listed()]
-    if not lists.everybody(request):
-        where.append(c.project_id == request.caller.project_id)
     with request.read() as tx:
-        marker = _marker(tx, request.caller, page.marker)
-        return tx.all(paged(select(attachments).where(*where), attachments, page, marker)) if page.limit else []
+        return lists.rows(tx, request, attachments, page, where, _marker(tx, request.caller, page.marker))
 
 
 def _marker(tx: Transaction, caller: Caller, id: str | None) -> Mapping[str, Any] | None:

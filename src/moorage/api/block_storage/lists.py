@@ -9,13 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, Table, false
+from sqlalchemy import ColumnElement, Table, false, select
 
 from moorage.api.block_storage import views
 from moorage.api.block_storage.versions import V
 from moorage.api.request import Request, boolean
 from moorage.core.errors import Malformed
 from moorage.core.paging import Order, Page
+from moorage.database import Transaction
+from moorage.database.paging import page_of, paged
 
 #: Query parameters that are not filters.
 NOT_FILTERS = frozenset("limit marker offset sort sort_key sort_dir all_tenants with_count".split())
@@ -103,6 +105,24 @@ def conditions(request: Request, listing: Listing) -> list[ColumnElement[bool]]:
 def everybody(request: Request) -> bool:
     """Whether an administrator asks for the resources of all projects."""
     return request.asked_flag("all_tenants") and request.caller.is_admin
+
+
+def rows(
+    tx: Transaction,
+    request: Request,
+    table: Table,
+    page: Page,
+    where: Sequence[ColumnElement[bool]],
+    marker: Mapping[str, Any] | None,
+) -> Sequence[Mapping[str, Any]]:
+    """The rows of the page that the caller sees; where there is no filter, by a statement that is there already."""
+    if not page.limit:
+        return []
+    own = {} if everybody(request) else {"project_id": request.caller.project_id}
+    if not where and not page.offset:
+        return page_of(tx, table, page, marker, **own)
+    conditions = [*where, *(table.c[column] == value for column, value in own.items())]
+    return tx.all(paged(select(table).where(*conditions), table, page, marker))
 
 
 def next_link(

@@ -13,6 +13,7 @@ from moorage.api.views import Constant, Field, View, moment
 from moorage.core.caller import Caller
 from moorage.database import Transaction
 from moorage.database.among import among, several
+from moorage.database.fixed import Fixed
 from moorage.volumes.attachment import State
 from moorage.volumes.backend import Door
 from moorage.volumes.records import attachments, volume_types
@@ -127,8 +128,8 @@ TYPE = View(
 OPEN_SPECS = frozenset({"RESKEY:availability_zones", "multiattach", "replication_enabled"})
 
 
-_TYPE_NAMES = select(volume_types.c.id, volume_types.c.name)
-_ATTACHED = (
+_TYPE_NAMES = Fixed(select(volume_types.c.id, volume_types.c.name))
+_ATTACHED = Fixed(
     select(attachments)
     .where(among(attachments.c.volume_id, several("ids")), attachments.c.state == str(State.ATTACHED))
     .order_by(attachments.c.attached_at, attachments.c.id)

@@ -13,7 +13,6 @@ from moorage.api.request import Answer, Request
 from moorage.api.views import View
 from moorage.core.errors import Malformed
 from moorage.database import Transaction
-from moorage.database.paging import paged
 from moorage.volumes import volume
 from moorage.volumes.errors import VolumeNotFound
 from moorage.volumes.records import volumes
@@ -87,14 +86,12 @@ def detail(request: Request) -> Answer:
 def _list(request: Request, view: View, path: str) -> Answer:
     request.caller.must(policy.VOLUME_LIST)
     page, where = lists.page(request, LISTING), lists.conditions(request, LISTING)
-    if not lists.everybody(request):
-        where.append(c.project_id == request.caller.project_id)
     with request.read() as tx:
-        marker = _marker(tx, request, page.marker)
-        rows = tx.all(paged(select(volumes).where(*where), volumes, page, marker)) if page.limit else []
+        rows = lists.rows(tx, request, volumes, page, where, _marker(tx, request, page.marker))
         body: dict[str, Any] = {"volumes": views.volumes(request, tx, rows, view)}
         if request.version >= V.WITH_COUNT and request.asked_flag("with_count"):
-            body["count"] = tx.value(select(func.count()).select_from(volumes).where(*where))
+            own = [] if lists.everybody(request) else [c.project_id == request.caller.project_id]
+            body["count"] = tx.value(select(func.count()).select_from(volumes).where(*where, *own))
     more = lists.next_link(request, path, rows, page)
     if more is not None:
         body["volumes_links"] = more
