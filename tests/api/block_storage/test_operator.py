@@ -130,3 +130,17 @@ def test_what_there_is_none_of_yet(fast: Rig, noun: tuple[str, str, str, tuple[i
     assert fast.call("POST", f"/{path}", {"x": {}}).status == 501
     if since > (3, 0):
         assert fast.call("GET", f"/{path}", version=shown((3, since[1] - 1))).status == 404
+
+
+def test_nothing_new_is_put_on_a_backend_that_is_switched_off(rig: Rig) -> None:
+    there = rig.volume()
+    service = {"binary": "cinder-volume", "host": f"{HOST}@files"}
+    assert rig.call("PUT", "/os-services/disable", service, "admin").status == 200
+    for asked in ({"size": 1}, {"size": 1, "source_volid": there}):
+        refused = rig.call("POST", "/volumes", {"volume": asked})
+        assert refused.status == 503 and f"No new volumes are put on {HOST}@files" in refused.message
+    assert [row["id"] for row in rig.call("GET", "/volumes").json["volumes"]] == [there]
+    assert rig.call("GET", "/limits").json["limits"]["absolute"]["totalVolumesUsed"] == 1
+    rig.attach(there, host="h")  # what is there goes on
+    assert rig.call("PUT", "/os-services/enable", service, "admin").status == 200
+    rig.volume()

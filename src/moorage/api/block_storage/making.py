@@ -10,7 +10,7 @@ from moorage.core.ids import is_uuid
 from moorage.database import Transaction
 from moorage.flows import volume_from_image, volume_from_volume
 from moorage.images.service import Usable
-from moorage.volumes import quota, volume, volume_type
+from moorage.volumes import quota, services, volume, volume_type
 from moorage.volumes.errors import InvalidInput, NotMadeYet
 from moorage.volumes.volume import New, Rules
 
@@ -78,11 +78,14 @@ def _new(
         raise InvalidInput(reason=f"Availability zone '{zone}' is invalid.")
     named = asked["volume_type"] or (image.properties.get("cinder_img_volume_type") if image else None)
     type_row = _type(tx, request, named, source)
+    kept_in = source["backend"] if source else backend(request, type_row)
+    host = source["host"] if source else request.rooms.host
+    services.check_place(tx, host, kept_in)
     return New(
         size_gib=_size(asked["size"], source),
         type=type_row,
-        backend=source["backend"] if source else backend(request, type_row),
-        host=source["host"] if source else request.rooms.host,
+        backend=kept_in,
+        host=host,
         availability_zone=zone,
         name=asked["name"],
         description=asked["description"],

@@ -71,7 +71,7 @@ def enable(request: Request) -> Answer:
 
 
 def disable(request: Request) -> Answer:
-    """The service is marked as switched off."""
+    """The service is marked as switched off: no new volume is put on a backend that is."""
     return _switch(request, disabled=True, reason=None)
 
 
