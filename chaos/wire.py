@@ -10,7 +10,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 VERSION = "volume 3.54"
-AGAIN = frozenset({500, 503, 504})
+AGAIN = frozenset({503, 504})
 PAUSE_S = 0.2
 DOMAIN = {"domain": {"name": "Default"}}
 
@@ -85,16 +85,19 @@ class Wire:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         *,
+        again: Collection[int] = AGAIN,
         patience_s: float = 120.0,
     ) -> Answer:
-        """The same request until it is answered with anything but "not now"; `Unreachable` when nobody does in time."""
+        """
+        The same request until the status of its answer is not one of `again`; `Unreachable` when that takes too long.
+        """
         deadline = time.monotonic() + patience_s
         while True:
             try:
                 answer = self.call(method, path, body, headers)
                 if answer.status == 401:
-                    self._token = ""
-                elif answer.status not in AGAIN:
+                    self.forget()
+                elif answer.status not in again:
                     return answer
                 why = f"{answer.status} {answer.sentence()}"
             except Unreachable as gone:
@@ -102,6 +105,12 @@ class Wire:
             if time.monotonic() > deadline:
                 raise Unreachable(f"{method} {path}: {why}")
             time.sleep(PAUSE_S)
+
+    def forget(self) -> None:
+        """Log in anew next time."""
+        self._token = ""
+        if self._service is not None:
+            self._service.forget()
 
     def token(self) -> str:
         """A token of the user; fetched once."""

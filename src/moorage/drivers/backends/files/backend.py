@@ -129,10 +129,11 @@ class FilesBackend(Backend):
             server = self._serving(export.volume, head, cache)
             try:
                 return self._open(server, export)
-            except Exception:
-                if self._records.alive(server):
-                    with suppress(Problem):  # the caller hears of the first one, and withdraws
-                        self._close(server, export.attachment)
+            except Exception as problem:
+                if not self._records.alive(server):  # whatever it looked like, that is what it was
+                    raise ServerDied(volume=export.volume) from problem
+                with suppress(Problem):  # the caller hears of the first one, and withdraws
+                    self._close(server, export.attachment)
                 raise
 
     def _serving(self, volume: str, head: Layer, cache: Cache) -> Server:
