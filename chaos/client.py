@@ -172,9 +172,7 @@ class Client:
             asked["connector"] = self.connector()
             headers["Moorage-Key"] = uuid.UUID(int=self.chance.getrandbits(128)).hex
         again = frozenset({504}) if headers else AGAIN  # what has failed under a key has failed
-        answer = self._made(
-            region, self.wire.insist("POST", ATTACHMENTS, {"attachment": asked}, headers, again=again)
-        )
+        answer = self._made(region, self.wire.insist("POST", ATTACHMENTS, {"attachment": asked}, headers, again=again))
         attachment = str(answer.json["attachment"]["id"])
         if mode == "rw":
             self.ledger.note("attach", region.volume, attachment)
