@@ -41,6 +41,7 @@ from moorage.operations.waiting import Ends
 from moorage.place import Place
 from moorage.volumes import bootstrap as volumes_bootstrap
 from moorage.volumes.backend import Backend
+from moorage.volumes.retention import retention
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,8 @@ class App:
             {ANYWHERE} if role in ("up", "worker") else set(),
             threads=config.worker_threads,
         )
+        for job in retention(self.database):
+            self.runner.periodic.add(job)
         self.rooms.runner = self.runner
         self.ends = Ends(self.database, self.files, self.runner.carries)
         self.rooms.tail = Tail(self.database, self.files)

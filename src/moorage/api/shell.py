@@ -39,6 +39,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PATIENCE_S = 60.0  #: how long a request waits for an operation, unless it says otherwise
 LONGEST_PATIENCE_S = 600.0
+MOST_NAMED = 10  #: who is in the way, in a message
 NOBODY_YET = Caller(user_id="")
 
 
@@ -135,7 +136,8 @@ class Exchange:
 
     def _fault(self, problem: Problem) -> Answer:
         named = [f"{b.kind} {b.id}" for b in problem.blockers if self._caller.sees(b.project_id)]
-        message = problem.sentence + (f" In the way: {', '.join(named)}." if named else "")
+        more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+        message = problem.sentence + (f" In the way: {', '.join(named[:MOST_NAMED])}{more}." if named else "")
         return self._service.fault(problem, message, self._request, self._headers)
 
     async def _handle(self) -> Answer:

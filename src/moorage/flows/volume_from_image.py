@@ -96,7 +96,9 @@ def _usable(tx: Transaction, caller: Caller, source: Source) -> Usable:
     except ImageNotFound:
         raise InvalidImage() from None
     except NotUsable as problem:
-        raise ImageUnusable(image=id, reason=f"Image status must be active. {problem.sentence}") from None
+        raise ImageUnusable(
+            image=id, reason=f"Image status must be active. {problem.sentence}", blockers=problem.blockers
+        ) from None
     if image.read_as not in LAYER_FORMATS.keys() | FOREIGN:
         raise ImageUnusable(image=id, reason=f"volumes cannot be made of the format {image.read_as}.")
     if image.virtual_size is None and LAYER_FORMATS.get(image.read_as) is not Format.RAW:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 
 from moorage.core.caller import Caller, Rule
+from moorage.core.errors import Blocker
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
 from moorage.database.among import among
@@ -22,7 +23,7 @@ from moorage.images.quota import check_properties, check_tags
 from moorage.images.records import images, locations, properties, tags
 from moorage.images.settings import ImageSettings
 from moorage.images.visibility import find, find_locked
-from moorage.operations import events
+from moorage.operations import events, journal
 
 c = images.c
 
@@ -123,8 +124,14 @@ def move(tx: Transaction, image: Mapping[str, Any], event: str, **values: Any) -
     """Carry out a move of the lifecycle on an image that is locked; `TransitionRefused` where there is no such move."""
     target = LIFE[event].target
     if not LIFE.allows(event, image["state"]):
-        raise TransitionRefused(state=image["state"], target=target, image=image["id"])
+        raise TransitionRefused(state=image["state"], target=target, image=image["id"], blockers=blockers(tx, image))
     touch(tx, image["id"], state=target, **values)
+
+
+def blockers(tx: Transaction, image: Mapping[str, Any]) -> tuple[Blocker, ...]:
+    """What is being done to the image, such as an upload."""
+    doing = journal.open_on(tx, "image", [image["id"]])
+    return tuple(Blocker("operation", row["id"], row["project_id"]) for row in doing)
 
 
 def touch(tx: Transaction, id: str, **values: Any) -> None:
@@ -146,7 +153,7 @@ def _act(tx: Transaction, caller: Caller, id: str, event: str, rule: Rule) -> No
     image = find_locked(tx, caller, id)
     rules.permit_on(caller, rule, image)
     if not LIFE.allows(event, image["state"]):
-        raise ActionRefused(action=event, state=image["state"])
+        raise ActionRefused(action=event, state=image["state"], blockers=blockers(tx, image))
     if image["state"] != LIFE[event].target:
         move(tx, image, event)
         events.record(tx, f"image.{event}d", "image", id, image["owner"], caller.request_id)
@@ -200,7 +207,7 @@ def usable(tx: Transaction, caller: Caller, id: str, preferred: Sequence[str] = 
     """
     image = find_locked(tx, caller, id)
     if image["state"] != State.ACTIVE:
-        raise NotUsable(image=id, state=image["state"])
+        raise NotUsable(image=id, state=image["state"], blockers=blockers(tx, image))
     places = {row["store"]: row["object"] for row in location.held(tx, id)}
     store = next((store for store in preferred if store in places), min(places))
     copied = "id name owner disk_format container_format read_as size virtual_size min_disk_gib min_ram_mib checksum"

@@ -12,11 +12,12 @@ from typing import Any
 
 from sqlalchemy import bindparam, select, update
 
+from moorage.core.errors import Blocker
 from moorage.core.lifecycle import MoveRefused, lifecycle
 from moorage.database import Transaction
 from moorage.database.among import either
 from moorage.database.fixed import Fixed
-from moorage.operations import events
+from moorage.operations import events, journal
 from moorage.volumes.records import attachments
 
 
@@ -87,10 +88,23 @@ def move(
     row = tx.one(_move(event, tuple(values)), {"the_id": id, "new_updated_at": tx.now, **new})
     if row is None:
         now = tx.get(attachments, id)
-        raise MoveRefused(kind="Attachment", id=id, state=now["state"] if now else "gone", event=event)
+        state, in_the_way = (now["state"], _in_the_way(tx, now)) if now else ("gone", ())
+        raise MoveRefused(kind="Attachment", id=id, state=state, event=event, blockers=in_the_way)
     facts = {"volume": row["volume_id"], "instance": row["instance_uuid"], "generation": row["generation"]}
     facts |= {name: said for name, said in (("problem", row["problem"]), ("reason", reason)) if said}
     events.record(tx, f"attachment.{TOLD[event]}", "attachment", id, row["project_id"], request_id, **facts)
+
+
+def _in_the_way(tx: Transaction, claim: Mapping[str, Any]) -> tuple[Blocker, ...]:
+    """What is being done to the attachment; where that is nothing, its own state."""
+    doing = [row for row in journal.open_on(tx, "volume", [claim["volume_id"]]) if about(row, claim["id"])]
+    found = tuple(Blocker("operation", row["id"], row["project_id"]) for row in doing)
+    return found or (Blocker("attachment", claim["id"], claim["project_id"]),)
+
+
+def about(operation: Mapping[str, Any], id: str) -> bool:
+    """Whether the operation on a volume is about its attachment `id`."""
+    return id in (operation["input"].get("attachment"), *operation["input"].get("attachments", ()))
 
 
 @lru_cache(64)

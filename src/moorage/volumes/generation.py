@@ -8,7 +8,7 @@ before that of the next one opens; a caller who says which one he holds is refus
 from collections.abc import Mapping
 from typing import Any
 
-from moorage.core.errors import Conflict, Malformed
+from moorage.core.errors import Blocker, Conflict, Malformed
 
 HEADER = "moorage-generation"
 
@@ -28,7 +28,13 @@ def check(claim: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         raise Malformed(reason="Moorage-Generation must be the number that an answer about the attachment carried.")
     if int(mine) != claim["generation"]:
         reason = claim["problem"] or "somebody else was given a door to it."
-        raise Superseded(id=claim["id"], generation=claim["generation"], mine=int(mine), reason=reason)
+        raise Superseded(
+            id=claim["id"], generation=claim["generation"], mine=int(mine), reason=reason, blockers=_now(claim)
+        )
+
+
+def _now(claim: Mapping[str, Any]) -> tuple[Blocker, ...]:
+    return (Blocker("attachment", claim["id"], claim["project_id"]),)
 
 
 def shown(claim: Mapping[str, Any]) -> dict[str, str]:

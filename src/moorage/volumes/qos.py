@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from moorage.core.errors import Refused
+from moorage.core.errors import Blocker, Refused
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
 from moorage.operations import events
@@ -47,8 +47,9 @@ def locked(tx: Transaction, id: str) -> Mapping[str, Any]:
 
 def create(tx: Transaction, name: str, consumer: str, specs: Mapping[str, str]) -> Mapping[str, Any]:
     """Make a set."""
-    if tx.one(select(qos_specs.c.id).where(qos_specs.c.name == name)) is not None:
-        raise QosExists(name=name)
+    other = tx.value(select(qos_specs.c.id).where(qos_specs.c.name == name))
+    if other is not None:
+        raise QosExists(name=name, blockers=(Blocker("qos", other),))
     id = new_uuid()
     try:
         tx.run(insert(qos_specs).values(id=id, name=name, consumer=consumer, specs=dict(specs), created_at=tx.now))
@@ -83,8 +84,8 @@ def users(tx: Transaction, id: str) -> Sequence[Mapping[str, Any]]:
 
 def remove(tx: Transaction, row: Mapping[str, Any], *, force: bool) -> None:
     """Remove the locked set `row`; with `force`, also where types refer to it."""
-    if users(tx, row["id"]) and not force:
-        raise QosInUse()
+    if (using := users(tx, row["id"])) and not force:
+        raise QosInUse(blockers=tuple(Blocker("volume-type", one["id"]) for one in using))
     release(tx, row["id"])
     tx.run(delete(qos_specs).where(qos_specs.c.id == row["id"]))
     events.record(tx, "qos.deleted", "qos", row["id"], None)
@@ -101,7 +102,8 @@ def refer(tx: Transaction, type_row: Mapping[str, Any], id: str) -> None:
     """Let the locked type refer to the set."""
     if type_row["qos_id"] not in (None, id):
         raise Refused(
-            reason=f"Type {type_row['id']} is already associated with another qos specs: {type_row['qos_id']}"
+            reason=f"Type {type_row['id']} is already associated with another qos specs: {type_row['qos_id']}",
+            blockers=(Blocker("qos", type_row["qos_id"]),),
         )
     tx.run(update(volume_types).where(volume_types.c.id == type_row["id"]).values(qos_id=id))
     _told(tx, type_row["id"], id)

@@ -7,6 +7,7 @@ on, so that it is counted as a user of it.  A volume's row goes with the volume;
 """
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, PrimaryKeyConstraint, Table
+from sqlalchemy import text as sql
 
 from moorage.database.schema import document, flag, identifier, metadata, moment, number, prose, text
 
@@ -149,4 +150,11 @@ attachments = Table(
     Index("ix_attachments_project_id", "project_id", "created_at", "id"),
     Index("ix_attachments_created_at", "created_at", "id"),
     Index("ix_attachments_instance_uuid", "instance_uuid"),
+    Index("ix_attachments_host", "host", "state"),
+    Index(
+        "ix_attachments_detached_at",
+        "detached_at",
+        sqlite_where=sql("detached_at IS NOT NULL"),
+        postgresql_where=sql("detached_at IS NOT NULL"),
+    ),
 )

@@ -137,7 +137,7 @@ def publish(
     operation that does it. None: it is open to him already, and stays so.
     """
     if "error" in row["status"]:
-        raise VolumeInError(id=row["id"], status=row["status"])
+        raise VolumeInError(id=row["id"], status=row["status"], blockers=volume.under_way(tx, row["id"]))
     held = attachment.held(tx, row["id"])
     if not row["multiattach"] and len(held) > 1 and any(a["connector"] and a["id"] != claim["id"] for a in held):
         raise DuplicateConnector(id=row["id"], blockers=volume.blockers(tx, row))
@@ -201,7 +201,7 @@ def _mode(connector: Mapping[str, Any]) -> str | None:
 def complete(tx: Transaction, caller: Caller, row: Mapping[str, Any], claim: Mapping[str, Any]) -> None:
     """The holder of the locked attachment `claim` sees the device. Without a connector he only says that he will."""
     if claim["state"] == State.ATTACHING and not claim["connection"]:
-        raise VolumeInError(id=row["id"], status="being published")
+        raise VolumeInError(id=row["id"], status="being published", blockers=volume.under_way(tx, row["id"]))
     if claim["state"] != State.ATTACHED:
         more = {"origin": str(Origin.OLD)} if claim["origin"] else {}
         at = claim["attached_at"] or tx.now

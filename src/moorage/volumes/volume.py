@@ -193,8 +193,12 @@ def cancel_all(tx: Transaction, id: str) -> None:
 def blockers(tx: Transaction, row: Mapping[str, Any]) -> tuple[Blocker, ...]:
     """Who keeps the volume from being changed: its attachments and what is under way on it."""
     held = [Blocker("attachment", a["id"], a["project_id"]) for a in attachment.held(tx, row["id"])]
-    under_way = journal.open_on(tx, "volume", [row["id"]])
-    return (*held, *(Blocker("operation", o["id"], o["project_id"]) for o in under_way))
+    return (*held, *under_way(tx, row["id"]))
+
+
+def under_way(tx: Transaction, id: str) -> tuple[Blocker, ...]:
+    """What is being done to the volume."""
+    return tuple(Blocker("operation", o["id"], o["project_id"]) for o in journal.open_on(tx, "volume", [id]))
 
 
 def gone(tx: Transaction, id: str) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from moorage.core.caller import Caller
+from moorage.core.errors import Blocker
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
 from moorage.operations import events
@@ -22,6 +23,7 @@ from moorage.volumes.errors import (
 from moorage.volumes.records import default_types, type_access, volume_types, volumes
 
 MULTIATTACH = "multiattach"
+MOST_NAMED = 100  #: volumes that a refusal names
 
 
 def is_true(spec: str | None) -> bool:
@@ -117,21 +119,27 @@ def remove(tx: Transaction, row: Mapping[str, Any], configured_default: str) -> 
     """Remove the locked type `row`, which must not be in use or be a default."""
     if row["name"] == configured_default or tx.one(select(default_types).where(default_types.c.type_id == row["id"])):
         raise InvalidType(reason=f"Volume Type {row['id']} deletion is not allowed with the default volume type.")
-    in_use = InvalidType(reason=f"Volume Type {row['id']} deletion is not allowed with volumes present with the type.")
-    if tx.value(select(func.count()).select_from(volumes).where(volumes.c.type_id == row["id"])):
-        raise in_use
+    reason = f"Volume Type {row['id']} deletion is not allowed with volumes present with the type."
+    if users := _users(tx, row["id"]):
+        raise InvalidType(reason=reason, blockers=users)
     try:
         tx.run(delete(type_access).where(type_access.c.type_id == row["id"]))
         tx.run(delete(volume_types).where(volume_types.c.id == row["id"]))
     except IntegrityError:  # a volume of the type was made meanwhile
-        raise in_use from None
+        raise InvalidType(reason=reason) from None
     events.record(tx, "volume-type.deleted", "volume-type", row["id"], None)
+
+
+def _users(tx: Transaction, id: str) -> tuple[Blocker, ...]:
+    c = volumes.c
+    query = select(c.id, c.project_id).where(c.type_id == id).order_by(c.created_at, c.id).limit(MOST_NAMED)
+    return tuple(Blocker("volume", row["id"], row["project_id"]) for row in tx.all(query))
 
 
 def _name_is_free(tx: Transaction, name: str, but: str | None) -> None:
     other = tx.value(select(volume_types.c.id).where(volume_types.c.name == name))
     if other is not None and other != but:
-        raise TypeExists(name=name)
+        raise TypeExists(name=name, blockers=(Blocker("volume-type", other),))
 
 
 def grant(tx: Transaction, row: Mapping[str, Any], project_id: str) -> None:

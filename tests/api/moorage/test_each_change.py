@@ -44,6 +44,9 @@ NOT_TOLD = {
     *("leases", "hearing"),  # renewed all the time; what lapses is told of as a change of the attachment
 }
 
+#: To forget what has long been over is no change.
+FORGETTING = {("attachments", "Delete")}
+
 SILENT = {"head", "base", "made", "updated_at", "version", "digests"}
 
 
@@ -206,8 +209,9 @@ def untold(watch: Watch) -> list[str]:
     missing = []
     for written, told in watch.found:
         for table, columns in written.items():
-            if columns - SILENT and table in TOLD and not told & TOLD[table]:
-                missing.append(f"{table} ({', '.join(sorted(columns - SILENT))}), told of {sorted(told)}")
+            loud = {column for column in columns - SILENT if (table, column) not in FORGETTING}
+            if loud and table in TOLD and not told & TOLD[table]:
+                missing.append(f"{table} ({', '.join(sorted(loud))}), told of {sorted(told)}")
     return missing
 
 

@@ -17,6 +17,7 @@ from moorage.hosts.service import Sighting, hear
 from moorage.operations import journal
 from moorage.operations.records import operations
 from moorage.volumes.records import attachments, volumes
+from moorage.volumes.retention import forget
 from tests import postgres
 from tests.cloud import Cloud, running
 
@@ -158,6 +159,28 @@ def test_an_attachment_is_shown_with_its_siblings_also_when_it_is_over(cloud: Cl
     assert cloud.call("DELETE", f"/volume/v3/attachments/{one}", headers=V).status == 200
     over = get(cloud, f"attachments/{one}")["attachment"]
     assert (over["state"], over["detached_at"] is None) == ("detached", False)
+    assert over["project_id"] == shown["project_id"]
+    listed = {query: get(cloud, f"attachments?volume_id={id}{query}")["attachments"] for query in ("", "&state=all")}
+    assert [row["id"] for row in listed[""]] == [two]
+    assert [row["id"] for row in listed["&state=all"]] == [two, one]
+    page = get(cloud, f"attachments?volume_id={id}&state=all&limit=1&marker={two}")["attachments"]
+    assert [(row["id"], row["host"], row["instance"]) for row in page] == [(one, "rack", None)]
+    assert [row["id"] for row in get(cloud, "attachments?host=rack&state=detached")["attachments"]] == [one]
+    get(cloud, "attachments?state=odd", status=400)
+    get(cloud, f"attachments?marker={new_uuid()}", status=404)
+    with cloud.app.database.write() as tx:
+        assert forget(tx, tx.now) == 1
+        assert forget(tx, tx.now) == 0
+    get(cloud, f"attachments/{one}", status=404)
+    get(cloud, f"attachments/{two}")
+
+
+def test_attachments_of_another_project_are_not_listed(cloud: Cloud) -> None:
+    id = available(cloud, "moorage-admin")
+    body = {"attachment": {"volume_uuid": id}}
+    claim = cloud.call("POST", "/volume/v3/attachments", body, headers=V, as_="moorage-admin").json["attachment"]["id"]
+    assert get(cloud, f"attachments?volume_id={id}")["attachments"] == []
+    assert [row["id"] for row in get(cloud, f"attachments?volume_id={id}", "moorage-admin")["attachments"]] == [claim]
 
 
 def test_a_volume_says_how_it_was_made_and_administrators_see_what_it_lies_on(cloud: Cloud) -> None:

@@ -91,7 +91,7 @@ def set_image_metadata(request: Request) -> Answer:
     pairs = request.body["os-set_image_metadata"]["metadata"]
     with request.write() as tx:
         row = locked(tx, request, policy.IMAGE_METADATA_SET)
-        _may_change(row)
+        _may_change(tx, row)
         known = {**(row["image_metadata"] or {}), **pairs}
         volume.change(tx, row, {"image_metadata": known or None})
     return Answer(200, {"metadata": known})
@@ -102,7 +102,7 @@ def unset_image_metadata(request: Request) -> Answer:
     key = request.body["os-unset_image_metadata"]["key"]
     with request.write() as tx:
         row = locked(tx, request, policy.IMAGE_METADATA_REMOVE)
-        _may_change(row)
+        _may_change(tx, row)
         known = dict(row["image_metadata"] or {})
         if key not in known:
             raise ImageMetadataNotFound(id=row["id"])
@@ -121,6 +121,9 @@ def show_image_metadata(request: Request) -> Answer:
     return Answer(200, {"metadata": row["image_metadata"]})
 
 
-def _may_change(row: Mapping[str, Any]) -> None:
+def _may_change(tx: Transaction, row: Mapping[str, Any]) -> None:
     if row["status"] in ("maintenance", "uploading"):
-        raise InvalidVolume(reason=f"Metadata of a volume cannot be changed while it is {row['status']}.")
+        raise InvalidVolume(
+            reason=f"Metadata of a volume cannot be changed while it is {row['status']}.",
+            blockers=volume.blockers(tx, row),
+        )

@@ -78,7 +78,10 @@ def _change(request: Request, rule: Rule, changed: Any) -> dict[str, str]:
         row = volume.locked(tx, request.caller, request.params["id"])
         request.caller.must(rule, row["project_id"])
         if row["status"] in ("maintenance", "uploading"):
-            raise InvalidVolume(reason=f"Metadata of a volume cannot be changed while it is {row['status']}.")
+            raise InvalidVolume(
+                reason=f"Metadata of a volume cannot be changed while it is {row['status']}.",
+                blockers=volume.blockers(tx, row),
+            )
         _matches(request, row)
         known: dict[str, str] = changed(dict(row["metadata"]))
         if len(known) > MOST:

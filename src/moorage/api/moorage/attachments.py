@@ -5,13 +5,17 @@ from typing import Any
 
 from sqlalchemy import select
 
+from moorage.api.moorage.operations import limit
 from moorage.api.request import Answer, Request
 from moorage.api.views import moment
+from moorage.core.errors import Malformed
+from moorage.core.paging import Page
 from moorage.database import Transaction
+from moorage.database.paging import paged
 from moorage.hosts import lease
 from moorage.hosts.devices import Device
 from moorage.hosts.records import hosts
-from moorage.volumes.attachment import HELD, Origin
+from moorage.volumes.attachment import HELD, Origin, State
 from moorage.volumes.errors import AttachmentNotFound
 from moorage.volumes.records import attachments
 
@@ -19,13 +23,39 @@ PLAIN = ("id", "volume_id", "project_id", "user_id", "state", "mode", "host", "m
 TIMES = ("created_at", "updated_at", "attached_at", "detached_at")
 
 
+QUERY = ("limit", "marker", "state", "volume_id", "instance", "host", "project_id")
+MOST = 1000
+
+
+def index(request: Request) -> Answer:
+    """The attachments that the caller may see, newest first: those that are not over, or those in `state`."""
+    c, state = attachments.c, request.asked("state")
+    if state not in (None, "all", *State):
+        raise Malformed(reason="state is one of all, " + ", ".join(State) + ".")
+    where = [c.state.in_([str(one) for one in HELD])] if state is None else [] if state == "all" else [c.state == state]
+    columns = {"volume_id": c.volume_id, "instance": c.instance_uuid, "host": c.host, "project_id": c.project_id}
+    where += [column == value for name, column in columns.items() if (value := request.asked(name)) is not None]
+    if not request.caller.is_admin:
+        where.append(c.project_id == request.caller.project_id)
+    page = Page(limit=limit(request, MOST), marker=request.asked("marker"))
+    with request.read() as tx:
+        marker = _found(tx, request, page.marker) if page.marker else None
+        rows = tx.all(paged(select(attachments).where(*where), attachments, page, marker))
+        return Answer(body={"attachments": [{**shown(row, None), "instance": row["instance_uuid"]} for row in rows]})
+
+
+def _found(tx: Transaction, request: Request, id: str) -> Mapping[str, Any]:
+    row = tx.get(attachments, id)
+    if row is None or not request.caller.sees(row["project_id"]):
+        raise AttachmentNotFound(id=id[:64])
+    return row
+
+
 def show(request: Request) -> Answer:
     """One attachment, and those of the same volume and of the same host."""
     c = attachments.c
     with request.read() as tx:
-        row = tx.one(select(attachments).where(c.id == request.params["id"]))
-        if row is None or not request.caller.sees(row["project_id"]):
-            raise AttachmentNotFound(id=request.params["id"][:64])
+        row = _found(tx, request, request.params["id"])
         held = select(attachments).where(c.state.in_([str(state) for state in HELD]), c.id != row["id"])
         here = held.where(c.host == row["host"]) if row["host"] else None
         body = {

@@ -34,7 +34,7 @@ def index(request: Request) -> Answer:
     if resource is not None:
         query = query.where(c.resource_id == resource)
     with request.read() as tx:
-        page = Page(limit=_limit(request), marker=request.asked("marker"))
+        page = Page(limit=limit(request, MOST), marker=request.asked("marker"))
         marker = _found(tx, request, page.marker) if page.marker else None
         rows = tx.all(paged(query, operations, page, marker))
         return Answer(body={"operations": [shown(tx, row, request) for row in rows]})
@@ -46,11 +46,12 @@ def show(request: Request) -> Answer:
         return Answer(body={"operation": shown(tx, _found(tx, request, request.params["id"]), request)})
 
 
-def _limit(request: Request) -> int:
-    text = request.asked("limit") or str(MOST)
+def limit(request: Request, most: int) -> int:
+    """How many are asked for; `most` at most."""
+    text = request.asked("limit") or str(most)
     if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise Malformed(reason="limit is a number.")
-    return min(int(text), MOST)
+    return min(int(text), most)
 
 
 def _found(tx: Transaction, request: Request, id: str) -> Mapping[str, Any]:

@@ -68,6 +68,7 @@ ROUTES = (
     Route("GET",  "/v1/events",            events.index, query=events.QUERY),
     Route("GET",  "/v1/operations",        operations.index, query=("limit", "marker", "state", "resource_id")),
     Route("GET",  "/v1/operations/{id}",   operations.show),
+    Route("GET",  "/v1/attachments",       attachments.index, query=attachments.QUERY),
     Route("GET",  "/v1/attachments/{id}",  attachments.show),
     Route("GET",  "/v1/volumes/{id}",      volumes.show),
     Route("GET",  "/v1/hosts",             hosts.index),

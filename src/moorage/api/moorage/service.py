@@ -1,6 +1,7 @@
 """`/moorage/v1` as a service of the shell."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from moorage.api.moorage.routes import ROUTES
 from moorage.api.request import Answer, Request
@@ -18,4 +19,8 @@ class MoorageService(Service):
         super().__init__(ROUTES)
 
     def fault(self, problem: Problem, message: str, request: Request | None, headers: Mapping[str, str]) -> Answer:
-        return Answer(problem.status, {"error": {"code": problem.code, "message": message, "status": problem.status}})
+        error: dict[str, Any] = {"code": problem.code, "message": message, "status": problem.status}
+        if request is not None and problem.blockers:
+            seen = [b for b in problem.blockers if request.caller.sees(b.project_id)]
+            error["blockers"] = [{"kind": b.kind, "id": b.id} for b in seen]
+        return Answer(problem.status, {"error": error})

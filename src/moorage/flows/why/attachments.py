@@ -8,7 +8,7 @@ from moorage.database import Transaction
 from moorage.flows.why.answer import Why, own, seen, since
 from moorage.flows.why.leases import add_lease
 from moorage.operations import journal
-from moorage.volumes.attachment import TOLD, Mark, Origin, State
+from moorage.volumes.attachment import TOLD, Mark, Origin, State, about
 from moorage.volumes.records import attachments
 
 #: Events that are a change of its state.
@@ -62,8 +62,3 @@ def why(tx: Transaction, caller: Caller, id: str) -> Why:
     own(tx, answer, caller, [operation for operation in under_way if about(operation, id)])
     add_lease(tx, answer, row)
     return answer
-
-
-def about(operation: Mapping[str, Any], id: str) -> bool:
-    """Whether the operation on a volume is about its attachment `id`."""
-    return id in (operation["input"].get("attachment"), *operation["input"].get("attachments", ()))
