@@ -8,19 +8,25 @@ from moorage.flows import attachment_device
 from moorage.flows.volume_layers import backend_of
 from moorage.operations.flow import Flow, Step, Work
 from moorage.operations.records import State as Done
-from moorage.volumes import reservation, status
+from moorage.volumes import loss, reservation, status
 from moorage.volumes.attachment import State
+from moorage.volumes.backend import WritesLost
 from moorage.volumes.records import attachments, volumes
 
 
 def withdraw(work: Work) -> None:
-    """No write of their holders lands any more, and what they wrote before is durable."""
+    """No write of their holders lands any more. What they wrote before is durable, or the rows say that it is not."""
     ids = work.input["attachments"]
     with work.rooms.database.read() as tx:
         claims = {id: tx.get(attachments, id) for id in ids}
     for id in ids:
         attachment_device.take(work.rooms, claims[id])
-        backend_of(work).withdraw(work.resource_id, id)
+        try:
+            backend_of(work).withdraw(work.resource_id, id, careful=True)
+        except WritesLost:
+            with work.transaction() as tx:
+                loss.admit(tx, work.resource_id, loss.DIED, [id])
+            backend_of(work).withdraw(work.resource_id, id)
 
 
 def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:

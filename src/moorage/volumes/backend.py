@@ -24,6 +24,12 @@ class BackendUnsure(Problem):
     status, code = 503, "backend.unsure"
 
 
+class WritesLost(Problem):
+    """The server of volume {volume} died with writes of attachment {attachment} that it had acknowledged."""
+
+    status, code = 503, "backend.writes-lost"
+
+
 class BackendMissing(Unavailable):
     """{backend} cannot work on this machine: {missing} is missing ({remedy})."""
 
@@ -158,10 +164,11 @@ class Backend(ABC):
         """Open `export` of the volume whose head is `head`, starting its server where it has none."""
 
     @abstractmethod
-    def withdraw(self, volume: str, attachment: str) -> None:
+    def withdraw(self, volume: str, attachment: str, *, careful: bool = False) -> None:
         """
         Close the door of `attachment`: when this returns no write of its holder lands any more, whatever he does, and
-        what he wrote before is durable. The last export's end also ends the volume's server.
+        what he wrote before is durable. The last export's end also ends the volume's server. Of a server that died with
+        writes of the holder nothing is durable: it is forgotten, or if `careful`, kept and `WritesLost` raised.
         """
 
     @abstractmethod

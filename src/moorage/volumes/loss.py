@@ -3,10 +3,30 @@
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import select, update
+
 from moorage.database import Transaction
 from moorage.volumes import attachment, status
-from moorage.volumes.attachment import LIFE
+from moorage.volumes.attachment import LIFE, State
 from moorage.volumes.records import attachments, volumes
+
+#: Why a holder must not go on as if nothing had happened.
+DIED = "The volume's storage daemon died, and writes that it had acknowledged may be lost."
+
+
+def admit(tx: Transaction, volume_id: str, why: str, ids: Sequence[str] | None = None) -> None:
+    """
+    Writers that are being detached, all or those of `ids`, lost what they had not flushed: their generation is over, so
+    that the answer to their detach does not say that all is durable.
+    """
+    c = attachments.c
+    tx.lock(volumes, [volume_id])
+    leaving = select(c.id).where(c.volume_id == volume_id, c.state == str(State.DETACHING), c.mode == "rw")
+    known = [row["id"] for row in tx.all(leaving) if ids is None or row["id"] in ids]
+    for claim in tx.lock(attachments, known):
+        if claim["state"] == State.DETACHING and claim["problem"] != why:
+            changed = {"generation": claim["generation"] + 1, "problem": why, "updated_at": tx.now}
+            tx.run(update(attachments).where(c.id == claim["id"]).values(**changed))
 
 
 def lose(tx: Transaction, volume_id: str, ids: Sequence[str], why: str) -> list[str]:

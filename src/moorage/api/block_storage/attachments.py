@@ -112,7 +112,7 @@ def delete(request: Request) -> Answer | Later:
         operation = reservation.withdraw(tx, request.caller, row, [claim])
         if operation is None:
             return _remaining(row["id"])(request, tx)
-    return Later(operation, _after(_remaining(row["id"])))
+    return Later(operation, _after(_detached(claim["id"], row["id"])))
 
 
 def _locked(tx: Transaction, request: Request, rule: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -129,6 +129,21 @@ def _after(body: Callable[[Request, Transaction], Answer]) -> Callable[[Request]
             return body(request, tx)
 
     return answer
+
+
+def _detached(id: str, volume_id: str) -> Callable[[Request, Transaction], Answer]:
+    """
+    What remains on the volume. A holder who names his generation hears of it if the data plane died on the way and took
+    writes with it.
+    """
+
+    def body(request: Request, tx: Transaction) -> Answer:
+        claim = tx.get(attachments, id)
+        if claim is not None:
+            generation.check(claim, request.headers)
+        return _remaining(volume_id)(request, tx)
+
+    return body
 
 
 def _remaining(volume_id: str) -> Callable[[Request, Transaction], Answer]:

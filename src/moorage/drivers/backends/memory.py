@@ -58,7 +58,7 @@ class MemoryBackend(Backend):
         server.exports[export.attachment] = export
         return Connection(uri=f"memory://{export.name}")
 
-    def withdraw(self, volume: str, attachment: str) -> None:
+    def withdraw(self, volume: str, attachment: str, *, careful: bool = False) -> None:
         if server := self._servers.get(volume):
             server.exports.pop(attachment, None)
             if not server.exports:

@@ -21,7 +21,6 @@ from moorage.volumes.backend import Backend, Cache, Served
 
 log = logging.getLogger(__name__)
 
-DIED = "The volume's storage daemon died, and writes that it had acknowledged may be lost."
 CUT_OFF = "The block device of this attachment died."
 
 
@@ -57,13 +56,15 @@ def mend(rooms: Rooms, want: Wanted, served: Served | None, devices: Mapping[str
     """Make the volume agree with its rows."""
     lost = _lost(want, served, devices if rooms.devices is not None else None)
     if lost:
-        why = DIED if served is None or not served.alive else CUT_OFF
+        why = loss.DIED if served is None or not served.alive else CUT_OFF
         rooms.database.transact(lambda tx: loss.lose(tx, want.volume, lost, why))
     for attachment, device in devices.items():
         if attachment in lost or (attachment not in want.devices and attachment not in want.owned):
             remove_device(rooms, attachment, flush=device.alive and attachment not in lost)
     kept = [id for id in want.claims if id not in lost]
     if served is not None and not served.alive:
+        if not served.lossless:
+            rooms.database.transact(lambda tx: loss.admit(tx, want.volume, loss.DIED))
         backend.clear(want.volume)
     elif served is not None:
         for attachment in sorted(served.exports - set(kept) - want.owned):

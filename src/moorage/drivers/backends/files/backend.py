@@ -36,6 +36,7 @@ from moorage.volumes.backend import (
     Served,
     Space,
     Traits,
+    WritesLost,
 )
 
 
@@ -177,7 +178,7 @@ class FilesBackend(Backend):
         self._exports.open(server, entry)
         return self._gates.open(server, export)
 
-    def withdraw(self, volume: str, attachment: str) -> None:
+    def withdraw(self, volume: str, attachment: str, *, careful: bool = False) -> None:
         with self._turn(volume):
             server = self._records.load(volume)
             if server is None:
@@ -185,6 +186,9 @@ class FilesBackend(Backend):
             elif self._records.alive(server):
                 self._close(server, attachment)
             else:
+                entry = server.entries.get(attachment)
+                if careful and entry is not None and not entry.read_only and not self._records.lossless(server):
+                    raise WritesLost(volume=volume, attachment=attachment)
                 self._bury(server, attachment)
 
     def _close(self, server: Server, attachment: str) -> None:
