@@ -63,6 +63,15 @@ class Nova:
         self.connect(id, claim)
         return claim
 
+    def detach(self, id: str, server: str = SERVER) -> list[dict[str, Any]]:
+        """Nova says that it will, naming no attachment, and gives up the one that the volume lists for the server."""
+        claim = self.holders(id)[server]
+        begun = self.ask("POST", f"/volumes/{id}/action", {"os-begin_detaching": None})
+        assert begun.status == 202, begun.body
+        self._offered()
+        assert self.volume(id, TARGETS)["status"] in ("detaching", "in-use")
+        return self.release(claim)
+
     def release(self, claim: str) -> list[dict[str, Any]]:
         reply = self.ask("DELETE", f"/attachments/{claim}", version=ATTACH)
         assert reply.status == 200, reply.body
@@ -113,6 +122,32 @@ def test_a_server_boots_from_a_new_volume_and_takes_it_along(nova: Nova) -> None
     assert nova.release(claim) == []
     assert nova.ask("DELETE", f"/volumes/{id}").status == 202
     assert nova.rig.settled(id) == "gone"
+
+
+def test_a_server_gives_its_volume_up_and_another_takes_it(nova: Nova) -> None:
+    id = nova.rig.volume()
+    nova.attach(id)
+    assert nova.detach(id) == [] and nova.volume(id)["status"] == "available"
+    nova.attach(id, OTHER)
+    assert nova.ask("POST", f"/volumes/{id}/action", {"os-begin_detaching": None}).status == 202
+    assert nova.volume(id)["status"] == "detaching"
+    assert nova.ask("POST", f"/volumes/{id}/action", {"os-begin_detaching": None}).status == 400
+    assert nova.ask("POST", f"/volumes/{id}/action", {"os-roll_detaching": None}).status == 202
+    assert nova.volume(id)["status"] == "in-use"
+    nova.detach(id, OTHER)
+
+
+@pytest.mark.parametrize("leaving", [0, 1, 2])
+def test_whoever_leaves_first_the_others_stay_in_use(nova: Nova, leaving: int) -> None:
+    id = nova.rig.volume(volume_type="multiattach")
+    servers = [SERVER, OTHER, SERVER[:-1] + "3"]
+    for server in servers:
+        nova.attach(id, server)
+    order = servers[leaving:] + servers[:leaving]
+    for left, server in zip((2, 1), order, strict=False):
+        assert len(nova.detach(id, server)) == left
+        assert nova.volume(id)["status"] == "in-use" and len(nova.holders(id)) == left
+    assert nova.detach(id, order[2]) == [] and nova.volume(id)["status"] == "available"
 
 
 def test_a_volume_that_a_server_has_is_not_given_to_another(nova: Nova) -> None:

@@ -224,6 +224,7 @@ def withdraw(
     they, who all have doors, stay without.
     """
     doors = [claim for claim in claims if claim["export"]]
+    _not_meant(tx, row, claims, caller.request_id)
     for claim in claims:
         if claim["state"] != State.DETACHING:
             said = str(Mark.KEPT) if keep else None
@@ -243,6 +244,20 @@ def withdraw(
     if operation is None:  # to begin one evaluates, too
         status.evaluate(tx, row["id"])
     return operation
+
+
+def _not_meant(tx: Transaction, row: Mapping[str, Any], claims: Sequence[Mapping[str, Any]], request_id: str) -> None:
+    """
+    Of the volume's other attachments, as many that were said to leave stay as `claims` leave without being said to: who
+    begins to detach names no attachment, and meant these.
+    """
+    leaving = {claim["id"] for claim in claims}
+    unmarked = sum(claim["state"] == State.ATTACHED and not claim["mark"] for claim in claims)
+    for other in attachment.held(tx, row["id"]):
+        closed = other["connector"] and not other["export"]  # it has left already
+        if unmarked and other["id"] not in leaving and other["mark"] == Mark.LEAVING and not closed:
+            attachment.mark(tx, other, None, request_id)
+            unmarked -= 1
 
 
 def _closing(tx: Transaction, volume_id: str) -> dict[str, str]:
