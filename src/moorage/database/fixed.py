@@ -51,8 +51,9 @@ class Plan:
 class Fixed:
     """A statement that is not changed any more. `tx.one`, `all`, `value` and `run` take it like any other."""
 
-    def __init__(self, statement: Select[Any] | Insert | Update | Delete) -> None:
-        self.statement = statement
+    def __init__(self, statement: Select[Any] | Insert | Update | Delete, *, then: str = "") -> None:
+        """`then` is added to its text: what both databases know and SQLAlchemy has only for each of them."""
+        self.statement, self._then = statement, then
         self._plans: dict[Any, Plan] = {}
 
     def __str__(self) -> str:
@@ -77,11 +78,11 @@ class Fixed:
         key = (dialect.name, *values) if isinstance(self.statement, Insert) else dialect.name
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = _planned(self.statement, dialect, tuple(values))
+            plan = self._plans[key] = _planned(self.statement, self._then, dialect, tuple(values))
         return plan
 
 
-def _planned(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> Plan:
+def _planned(statement: Any, then: str, dialect: Dialect, names: tuple[str, ...]) -> Plan:
     inserts = isinstance(statement, Insert)
     if inserts and not statement.exported_columns:  # else a key that the database makes would come back unasked
         statement = statement.inline()
@@ -98,7 +99,7 @@ def _planned(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> Plan:
         for column in statement.exported_columns
     }
     return Plan(
-        compiled.string,
+        compiled.string + then,
         given,
         tuple(compiled.positiontup) if compiled.positional else None,
         into,
@@ -117,6 +118,12 @@ def row_of(table: Table) -> Fixed:
 def new_row(table: Table) -> Fixed:
     """A new row of `table`."""
     return Fixed(insert(table))
+
+
+@lru_cache(64)
+def new_row_unless_there(table: Table) -> Fixed:
+    """A new row of `table`, unless there is one with its id."""
+    return Fixed(insert(table), then=" ON CONFLICT (id) DO NOTHING")
 
 
 @lru_cache(256)

@@ -15,7 +15,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.base import Executable as _Executable
 
-from moorage.database.fixed import Fixed, change_of, new_row, row_of
+from moorage.database.fixed import Fixed, change_of, new_row, new_row_unless_there, row_of
 
 #: Tables whose rows are locked, in the order in which a transaction may lock them.
 LOCK_ORDER = (
@@ -120,6 +120,10 @@ class Transaction:
     def enter(self, table: Table, values: Mapping[str, Any]) -> None:
         """A new row of `table`."""
         self.run(new_row(table), values)
+
+    def enter_unless_there(self, table: Table, values: Mapping[str, Any]) -> bool:
+        """A new row of `table`; whether there was none with its id, not even one that is committed at this moment."""
+        return self.run(new_row_unless_there(table), values) == 1
 
     def change(self, table: Table, id: str, values: Mapping[str, Any]) -> int:
         """Set `values` in the row of `table` with this id; how many there were."""

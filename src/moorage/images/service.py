@@ -94,10 +94,8 @@ def create(tx: Transaction, caller: Caller, new: New, settings: ImageSettings) -
         "hidden": False,
     }
     times = {"version": 1, "created_at": tx.now, "updated_at": tx.now}
-    made = tx.run(
-        _unless_there(tx).values(**{**defaults, **new.columns}, id=id, owner=owner, state=State.QUEUED, **times)
-    )
-    if not made:
+    own = {"id": id, "owner": owner, "state": State.QUEUED, **times}
+    if not tx.enter_unless_there(images, {**defaults, **new.columns, **own}):
         raise IdTaken(image=id)  # by somebody who was faster by a moment
     if new.properties:
         tx.run(insert(properties), [{"image_id": id, "name": n, "value": v} for n, v in new.properties.items()])
@@ -105,13 +103,6 @@ def create(tx: Transaction, caller: Caller, new: New, settings: ImageSettings) -
         tx.run(insert(tags), [{"image_id": id, "tag": tag} for tag in sorted(set(new.tags))])
     events.record(tx, "image.created", "image", id, owner, caller.request_id)
     return gather(tx, [_row(tx, id)])[0]
-
-
-def _unless_there(tx: Transaction) -> Any:
-    from sqlalchemy.dialects import postgresql, sqlite
-
-    dialect = sqlite if tx.dialect == "sqlite" else postgresql
-    return dialect.insert(images).on_conflict_do_nothing(index_elements=["id"])
 
 
 def _row(tx: Transaction, id: str) -> Mapping[str, Any]:

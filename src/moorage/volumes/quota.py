@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import func, select, update
-from sqlalchemy.dialects import sqlite
 
 from moorage.database import Transaction
 from moorage.operations import events
@@ -27,17 +26,9 @@ def lock(tx: Transaction, project_id: str) -> Mapping[str, Any]:
     """The project's row, nobody else changing it; made where there is none."""
     found = tx.lock(quotas, [project_id])
     if not found:
-        tx.run(_new(tx).values(id=project_id, limits={}, usage={}).on_conflict_do_nothing())
+        tx.enter_unless_there(quotas, {"id": project_id, "limits": {}, "usage": {}})
         found = tx.lock(quotas, [project_id])
     return found[0]
-
-
-def _new(tx: Transaction) -> Any:
-    if tx.dialect == "sqlite":
-        return sqlite.insert(quotas)
-    from sqlalchemy.dialects import postgresql  # which takes as long to load as all of SQLite's side
-
-    return postgresql.insert(quotas)
 
 
 def limits(tx: Transaction, project_id: str | None, defaults: Mapping[str, int]) -> dict[str, int]:
