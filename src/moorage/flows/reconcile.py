@@ -16,7 +16,7 @@ from moorage.core.errors import Problem
 from moorage.database import Transaction
 from moorage.flows import mend_volume
 from moorage.flows.reconciliation import bytes as stored
-from moorage.flows.reconciliation import journal, serving
+from moorage.flows.reconciliation import journal, rows, serving
 from moorage.flows.reconciliation.finding import Finding, found
 from moorage.flows.reconciliation.wanted import Wanted, wanted
 from moorage.flows.rooms import Rooms
@@ -48,7 +48,7 @@ OF_VOLUMES = frozenset(
 
 def at_start(rooms: Rooms) -> None:
     """Make the host agree with the rows. Nobody else works on it yet; nothing that fails keeps it from starting."""
-    findings = serving_drift(rooms)
+    findings = [*rows.row_drift(rooms), *serving_drift(rooms)]
     for finding in findings:
         log.warning("found at start: %s", finding.sentence)
     for finding, why in repair_alone(rooms, findings):
@@ -60,15 +60,20 @@ def at_start(rooms: Rooms) -> None:
 
 def every_minute(rooms: Rooms) -> None:
     """Have repaired what has gone wrong meanwhile. Bytes are left alone: only a person says that they may go."""
-    for finding in serving_drift(rooms):
+    for finding in [*rows.row_drift(rooms), *serving_drift(rooms)]:
         log.warning("found: %s", finding.sentence)
-        repair(rooms, finding)
+        try:
+            repair(rooms, finding)
+        except Exception:  # the others are repaired all the same
+            log.exception("%s could not be repaired", finding.kind)
     look_in(rooms)
 
 
 def survey(rooms: Rooms, flows: Flows) -> list[Finding]:
     """All that is wrong. Only for the process that looks after the host."""
     return [
+        *rows.row_drift(rooms),
+        *rows.status_drift(rooms),
         *serving_drift(rooms),
         *stored.layer_drift(rooms),
         *stored.object_drift(rooms),
@@ -123,6 +128,8 @@ def repair(rooms: Rooms, finding: Finding) -> str | None:
     volume = finding.facts.get("volume")
     if finding.kind in OF_VOLUMES and volume is not None:
         return rooms.database.transact(lambda tx: mend_volume.begin(tx, rooms, volume))
+    if finding.kind in rows.KINDS:
+        return rows.repair(rooms, finding)
     _repair(rooms, finding)
     return None
 
@@ -135,7 +142,9 @@ def repair_alone(rooms: Rooms, findings: Sequence[Finding]) -> list[tuple[Findin
     for finding in findings:
         volume = finding.facts.get("volume") if finding.kind in OF_VOLUMES else None
         try:
-            if volume is None:
+            if finding.kind in rows.KINDS:
+                rows.repair(rooms, finding)
+            elif volume is None:
                 _repair(rooms, finding)
             elif volume not in mended:
                 mended.add(volume)

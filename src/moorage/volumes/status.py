@@ -52,18 +52,23 @@ def derive(
     return next((status for any_of, status in _FROM_ATTACHMENTS if states & any_of), "available")
 
 
+def derived(tx: Transaction, row: Mapping[str, Any]) -> str:
+    """What the status of the volume is now, whatever is stored."""
+    return derive(
+        operations=[operation["kind"] for operation in journal.open_on(tx, "volume", [row["id"]])],
+        bytes_there=row["head"] is not None,
+        failed=row["failed"],
+        override=row["override"],
+        held=[attachment.standing(held) for held in attachment.held(tx, row["id"])],
+    )
+
+
 def evaluate(tx: Transaction, volume_id: str) -> str | None:
     """Store what the volume's status now is; that status, or None when there is no such volume."""
     row = tx.get(volumes, volume_id)
     if row is None:
         return None
-    status = derive(
-        operations=[operation["kind"] for operation in journal.open_on(tx, "volume", [volume_id])],
-        bytes_there=row["head"] is not None,
-        failed=row["failed"],
-        override=row["override"],
-        held=[attachment.standing(held) for held in attachment.held(tx, volume_id)],
-    )
+    status = derived(tx, row)
     if status != row["status"]:
         tx.change(volumes, volume_id, {"status": status, "updated_at": tx.now})
         events.record(tx, "volume.status", "volume", volume_id, row["project_id"], was=row["status"], status=status)
