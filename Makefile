@@ -24,7 +24,7 @@ check:    # lint, format, types, the import rule, house rules, documentation aga
 fresh:    # the README's two commands, then `make test`, in a new Debian 12 (root; FRESH_TEST=0 leaves the tests out)
 	@scripts/fresh
 
-tour conformance chaos bench:   # guided tour | unmodified clients, recorded | every crash point | measurements: `run` or `__main__.py` there
+tour conformance chaos bench:   # guided tour | unmodified clients, recorded | crash points, crowds, harm under load | measurements: `run` or `__main__.py` there
 	@test -e $@/run || test -e $@/__main__.py || { echo "make $@: $@/run does not exist yet" >&2; exit 2; }
 	@scripts/setup test
 	@if test -e $@/run; then exec $@/run $(ARGS); else exec .venv/bin/python -m $@ $(ARGS); fi

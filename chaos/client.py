@@ -324,8 +324,15 @@ def parts(data: bytes) -> list[bytes]:
     return [data[at : at + BLOCK] for at in range(0, len(data), BLOCK)]
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run one client; whatever ends it but a signal is written down."""
+    client = Client(Path(sys.argv[1]), int(sys.argv[2]))
     try:
-        Client(Path(sys.argv[1]), int(sys.argv[2])).run()
-    except Unreachable as gone:
-        sys.exit(f"nobody answers: {gone}")
+        client.run()
+    except Exception as problem:
+        client.ledger.note("broken", f"it ended: {type(problem).__name__}: {problem}")
+        raise
+
+
+if __name__ == "__main__":
+    main()
