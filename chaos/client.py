@@ -22,6 +22,7 @@ from chaos.wire import AGAIN, Answer, Unreachable, Wire
 
 BLOCKS = 16  #: of each region
 REVIVAL_S = 5.0
+MOST_TROUBLES = 6
 MOST_VOLUMES = 3  #: of a client's own
 VOLUMES = "/volume/v3/volumes"
 ATTACHMENTS = "/volume/v3/attachments"
@@ -200,10 +201,11 @@ class Client:
 
     def use(self, region: Region, attachment: str, generation: str, mine: disk.Disk) -> tuple[disk.Disk, str]:
         """Read all, write some, a few times; after an error go on where the attachment may be revived."""
-        fenced, turns = True, self.chance.randint(1, 3)
+        fenced, turns, troubles = True, self.chance.randint(1, 3), 0
         while turns:
             try:
                 self.look(region, mine, fenced=fenced)
+                troubles = 0
                 for _ in range(self.chance.randint(1, 4)):
                     self.write(region, mine)
                 if self.chance.random() < 0.5:
@@ -216,6 +218,10 @@ class Client:
             except disk.DiskError as error:
                 self.ledger.note("error", region.volume, str(error))
                 mine.close()
+                troubles += 1
+                if troubles > MOST_TROUBLES:  # a dead device opens, and gives nothing but errors
+                    raise Interrupted(str(error)) from None
+                time.sleep(0.1 * troubles)
                 mine, generation, fenced = self.revive(region, attachment, generation, error)
         return mine, generation
 
