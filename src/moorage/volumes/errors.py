@@ -173,9 +173,18 @@ class NotDeletable(InvalidVolume):
 
 
 class VolumeInError(Conflict):
-    """Volume {id} is {status}: its attachments cannot be changed."""
+    """
+    Volume attachments can not be updated if the volume is in an error state. The Volume {id} currently has a status of:
+    {status}
+    """
 
     code = "volume.in-error"
+
+
+class NotOpenYet(Conflict):
+    """Attachment {id} is still being published: nobody can see its device yet."""
+
+    code = "attachment.not-open-yet"
 
 
 class DuplicateConnector(Conflict):

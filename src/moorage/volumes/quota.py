@@ -81,6 +81,19 @@ def charge(
     _add(tx, row, type_id, count, gigabytes)
 
 
+def move(tx: Transaction, project_id: str, was: str, to: str, *, gigabytes: int, defaults: Mapping[str, int]) -> None:
+    """Count one volume of `gigabytes` as one of type `to`, and of `was` no more; refuse what `to` has no room for."""
+    row, limit = lock(tx, project_id), limits(tx, project_id, defaults)
+    for key, more in ((f"volumes:{to}", 1), (f"gigabytes:{to}", gigabytes)):
+        have, may = row["usage"].get(key, 0), limit.get(key, -1)
+        if 0 <= may < have + more:
+            raise OverQuota(
+                sentence=f"Quota exceeded for {key.partition(':')[0]} of the type: {may} allowed, {have} used."
+            )
+    _add(tx, row, was, -1, -gigabytes)
+    _add(tx, lock(tx, project_id), to, 1, gigabytes)
+
+
 def release(tx: Transaction, project_id: str, type_id: str, *, count: int, gigabytes: int) -> None:
     """Count `count` volumes and `gigabytes` less."""
     _add(tx, lock(tx, project_id), type_id, -count, -gigabytes)

@@ -19,6 +19,7 @@ from moorage.volumes.errors import (
     AttachmentNotFound,
     DuplicateConnector,
     InvalidVolume,
+    NotOpenYet,
     NotReservable,
     NotReservableShared,
     VolumeInError,
@@ -181,6 +182,7 @@ def _publish(
         export=new_secret(128),
         secret=new_secret(256) if door is Door.TLS else None,
         generation=generation,
+        attached_at=tx.now,
         mark=None,
         connection=None,
         problem=None,
@@ -201,7 +203,7 @@ def _mode(connector: Mapping[str, Any]) -> str | None:
 def complete(tx: Transaction, caller: Caller, row: Mapping[str, Any], claim: Mapping[str, Any]) -> None:
     """The holder of the locked attachment `claim` sees the device. Without a connector he only says that he will."""
     if claim["state"] == State.ATTACHING and not claim["connection"]:
-        raise VolumeInError(id=row["id"], status="being published", blockers=volume.under_way(tx, row["id"]))
+        raise NotOpenYet(id=claim["id"], blockers=volume.under_way(tx, row["id"]))
     if claim["state"] != State.ATTACHED:
         more = {"origin": str(Origin.OLD)} if claim["origin"] else {}
         at = claim["attached_at"] or tx.now
@@ -283,7 +285,7 @@ def release(tx: Transaction, claim: Mapping[str, Any], request_id: str = "", rea
 
 def unpublish(tx: Transaction, claim: Mapping[str, Any]) -> None:
     """Its door could not be opened: the attachment is only reserved, as before."""
-    none: dict[str, Any] = dict.fromkeys(("connector", "host", *_DOOR))
+    none: dict[str, Any] = dict.fromkeys(("connector", "host", "attached_at", *_DOOR))
     attachment.move(tx, claim["id"], "unpublish", **none)
 
 

@@ -83,7 +83,7 @@ def made_how(tx: Transaction, caller: Caller, id: str) -> Mapping[str, Any] | No
 def enter(tx: Transaction, caller: Caller, new: New, rules: Rules) -> Mapping[str, Any]:
     """Enter a new volume, without bytes as yet, and charge its project for it."""
     project, specs = caller.project_id or "", new.type["extra_specs"]
-    _size_fits_type(new.size_gib, specs)
+    size_fits_type(new.size_gib, specs)
     shared = volume_type.is_true(specs.get(volume_type.MULTIATTACH))
     if shared and rules.traits is not None and not rules.traits.multiattach:
         raise InvalidVolume(reason=f"The backend {new.backend} cannot attach a volume more than once.")
@@ -110,7 +110,8 @@ def enter(tx: Transaction, caller: Caller, new: New, rules: Rules) -> Mapping[st
     return tx.get(volumes, id) or {}
 
 
-def _size_fits_type(size_gib: int, specs: Mapping[str, str]) -> None:
+def size_fits_type(size_gib: int, specs: Mapping[str, str]) -> None:
+    """Refuse a size that a type with these extra specs does not allow."""
     least, most = (specs.get(f"provisioning:{name}_vol_size", "") for name in ("min", "max"))
     if (least.isdecimal() and size_gib < int(least)) or (most.isdecimal() and size_gib > int(most)):
         raise InvalidInput(reason=f"The volume type allows {least or 1} to {most} GiB, not {size_gib}.")

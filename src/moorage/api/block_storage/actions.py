@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from moorage.api.block_storage import policy
+from moorage.api.block_storage import making, policy
 from moorage.api.block_storage.making import whole
 from moorage.api.request import Answer, Later, Request, boolean
 from moorage.core.caller import Rule
 from moorage.core.errors import Malformed
 from moorage.database import Transaction
-from moorage.volumes import override, volume
+from moorage.volumes import override, volume, volume_type
+from moorage.volumes import retype as retypes
 from moorage.volumes.errors import ImageMetadataNotFound, InvalidVolume
 
 
@@ -25,6 +26,19 @@ def extend(request: Request) -> Answer:
     with request.write() as tx:
         row = locked(tx, request, policy.VOLUME_EXTEND, with_quota=True)
         volume.extend(tx, request.caller, row, size, request.rooms.settings.volumes.quota_defaults())
+    return Answer(202)
+
+
+def retype(request: Request) -> Answer:
+    """The volume has the type that is asked for. Where its bytes would have to be moved it is refused."""
+    asked = request.body["os-retype"]
+    with request.write() as tx:
+        row = locked(tx, request, policy.VOLUME_RETYPE, with_quota=True)
+        to = volume_type.named(tx, request.caller, asked["new_type"])
+        name = making.backend(request, to)
+        held = request.rooms.backends.get(name)
+        target = retypes.Target(to, name, held.traits if held is not None else None)
+        retypes.retype(tx, row, target, request.rooms.settings.volumes.quota_defaults())
     return Answer(202)
 
 

@@ -54,6 +54,8 @@ def create(request: Request) -> Answer | Later:
         first = keys.earlier(tx, request, row["project_id"], frozenset({"publish-attachment"}))
         if first is not None:
             return Later(first["id"], _shown(first["input"]["attachment"]))
+        if row["multiattach"] and row["bootable"] and row["status"] == "in-use":
+            request.caller.must(policy.MULTIATTACH_BOOTABLE, row["project_id"])
         instance = asked.get("instance_uuid") or None
         claim, operation = reservation.reserve(
             tx, request.caller, row, instance, asked.get("mode"), connector, door, keys.asked(request)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from moorage.api.block_storage import keys
+from moorage.api.block_storage import keys, policy
 from moorage.api.request import Request, boolean
 from moorage.core.errors import Malformed
 from moorage.core.ids import is_uuid
@@ -81,6 +81,8 @@ def _new(
     kept_in = source["backend"] if source else backend(request, type_row)
     host = source["host"] if source else request.rooms.host
     services.check_place(tx, host, kept_in)
+    if volume_type.is_true(type_row["extra_specs"].get(volume_type.MULTIATTACH)):
+        request.caller.must(policy.MULTIATTACH, request.caller.project_id)
     return New(
         size_gib=_size(asked["size"], source),
         type=type_row,

@@ -58,6 +58,7 @@ ROUTES = (
     Route("PUT",    "/volumes/{id}/metadata/{key}",       metadata.put, body=schemas.META_ITEM),
     Route("DELETE", "/volumes/{id}/metadata/{key}",       metadata.remove),
     _act(actions.extend, "os-extend", schemas.EXTEND, success=202),
+    _act(actions.retype, "os-retype", schemas.RETYPE, success=202),
     _act(actions.readonly, "os-update_readonly_flag", schemas.READONLY, success=202),
     _act(actions.bootable, "os-set_bootable", schemas.BOOTABLE),
     _act(actions.reset_status, "os-reset_status", schemas.RESET_STATUS, success=202),

@@ -99,6 +99,10 @@ def action(name: str, schema: Schema) -> Body:
 
 
 EXTEND = action("os-extend", closed({"new_size": size}, "new_size"))
+RETYPE = action(
+    "os-retype",
+    closed({"new_type": some_string, "migration_policy": {"enum": ["never", "on-demand", None]}}, "new_type"),
+)
 READONLY = action("os-update_readonly_flag", closed({"readonly": flag}, "readonly"))
 BOOTABLE = action("os-set_bootable", closed({"bootable": flag}, "bootable"))
 RESET_STATUS = action(
