@@ -47,7 +47,10 @@ def paged(query: Select[Any], table: Table, page: Page, marker: Mapping[str, Any
         query = query.where(_after(table, order, marker))
     for o in order:
         column = table.c[o.key]
-        query = query.order_by(column.desc().nulls_last() if o.descending else column.asc().nulls_first())
+        by = column.desc() if o.descending else column.asc()
+        if column.nullable:  # where there are no nulls, PostgreSQL would not see that an index has this very order
+            by = by.nulls_last() if o.descending else by.nulls_first()
+        query = query.order_by(by)
     return query.limit(page.limit).offset(page.offset or None)
 
 
@@ -67,4 +70,12 @@ def _after(table: Table, order: tuple[Order, ...], marker: Mapping[str, Any]) ->
         if beyond is not None:
             clauses.append(and_(*equal, beyond))
         equal.append(column.is_(None) if value is None else column == value)
-    return or_(*clauses)
+    return and_(*_bound(table, order[0], marker), or_(*clauses))
+
+
+def _bound(table: Table, first: Order, marker: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    """What follows of the first key alone, said once more: in this form databases begin at the marker."""
+    column, value = table.c[first.key], marker[first.key]
+    if value is None or (first.descending and column.nullable):
+        return []
+    return [column <= value if first.descending else column >= value]
