@@ -1,7 +1,11 @@
 """Whole processes: started, asked, stopped, killed, succeeded. What they promise whoever runs them."""
 
 import json
+import os
+import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -122,3 +126,18 @@ def test_keys_are_rotated_while_everything_runs(state: Path) -> None:
     up.forget_token()
     assert up.token() != old
     assert up.call("GET", "/volume/v3/volumes").status == 200
+
+
+def test_who_waits_when_the_process_is_told_to_end_is_told_to_ask_again(state: Path) -> None:
+    up = Process(state).ready()
+    attachment = up.attach(up.volume())
+    os.kill(daemons(state)[0], signal.SIGSTOP)  # the detach will wait for it, up to 5 s
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(up.call, "DELETE", f"/volume/v3/attachments/{attachment}")
+        while up.call("GET", f"/volume/v3/attachments/{attachment}").json["attachment"]["status"] != "detaching":
+            time.sleep(0.01)
+        up.popen.terminate()
+        assert waiting.result().status == 504
+    assert up.popen.wait(20) == 0
+    again = Process(state).ready()
+    assert again.call("DELETE", f"/volume/v3/attachments/{attachment}").status in (200, 404)

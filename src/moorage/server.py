@@ -109,6 +109,7 @@ class Server:
     def stop(self) -> None:
         """Stop listening, give requests a moment, end."""
         self._app.rooms.tail.close()  # those who follow would stay for ever
+        self._app.ends.close()  # those who wait are told to ask again, while there is time to tell them
         for listener in self._listeners:
             listener.should_exit = True
 

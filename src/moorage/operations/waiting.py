@@ -45,6 +45,7 @@ class Ends:
         self._poller: asyncio.Task[None] | None = None
         self._pause_s, self._next_look = FIRST_LOOK_S, 0.0
         self._fresh = asyncio.Event()
+        self._closed = False
         database.listen(journal.ENDED, self._ended)
 
     async def of(self, operation_id: str, timeout_s: float) -> Mapping[str, Any] | None:
@@ -57,6 +58,8 @@ class Ends:
                 return row
             self._waiting.setdefault(operation_id, []).append(future)
         try:
+            if self._closed:
+                timeout_s = 0.0
             self._look_soon(LONGEST_LOOK_S if self._carried(operation_id) else FIRST_LOOK_S)
             await asyncio.wait([future], timeout=max(timeout_s, 0.0))
         finally:
@@ -65,6 +68,13 @@ class Ends:
         if row is None:
             row = await self._loop.run_in_executor(self._executor, self._row, operation_id)
         return row if row is not None and row["state"] in OVER else None
+
+    def close(self) -> None:
+        """Let nobody wait any longer, on the loop's thread: this process is about to end before the operations are."""
+        self._closed = True
+        with self._guard:
+            futures = [future for waiting in self._waiting.values() for future in waiting]
+        _wake(futures, None)
 
     def _leave(self, id: str, future: End) -> None:
         with self._guard:
