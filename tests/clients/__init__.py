@@ -1,0 +1,1 @@
+"""The clients of the registry, as they are, against a real Moorage."""
