@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from moorage import installed
+from moorage.agent import credential
 from moorage.app import build
 from moorage.client.agent import Agent
 from moorage.client.wire import ClientError
@@ -51,6 +52,13 @@ def examine(config: Config, *, fix: bool) -> dict[str, Any]:
     if not place.keys.exists():
         nothing: dict[str, Any] = {"findings": [], "left": [], "failed": []}
         return {"where": f"Nothing of Moorage is in {config.state}", "examined": False, **nothing}
+    if (joined := credential.kept(place.keys / credential.NAME)) is not None:
+        nothing = {"findings": [], "left": [], "failed": []}
+        return {
+            "where": f"{config.state} is of host {joined.name} of {joined.url}: {_heart(place)}",
+            "examined": False,
+            **nothing,
+        }
     agent = Agent(place.agent)
     if place.agent.exists() and Agent(place.agent, PROBE_S).answers():
         try:
@@ -60,6 +68,15 @@ def examine(config: Config, *, fix: bool) -> dict[str, Any]:
         return {"where": f"Moorage runs on the state in {config.state}", "examined": True, **found}
     where = f"Moorage does not run on the state in {config.state}"
     return {"where": where, "examined": True, **examine_alone(config, fix=fix)}
+
+
+def _heart(place: Place) -> str:
+    """What the agent of a host that only uses volumes says of its heartbeats."""
+    try:
+        said = Agent(place.agent, PROBE_S).ask("GET", "/moorage/v1/status")["status"]
+    except ClientError:
+        return "its agent does not run"
+    return f"heartbeats: {said['trouble'] or 'heard'}; devices: {len(said['devices'])}"
 
 
 class Unexamined(Problem):

@@ -8,11 +8,15 @@ from collections.abc import Iterator
 
 from sqlalchemy import select as query
 
+from moorage.agent import credential
 from moorage.app import App, build
 from moorage.config import Config
 from moorage.core.errors import Conflict, Problem
 from moorage.database.locks import started
+from moorage.drivers.connectors import registry as connectors
 from moorage.flows.rooms import Rooms
+from moorage.hosts.devices import Devices
+from moorage.operations.host_lock import HostLock
 from moorage.operations.process import boot_id
 from moorage.operations.records import processes
 from moorage.place import Place
@@ -32,6 +36,9 @@ def stop_all(config: Config) -> Iterator[str]:
     if not place.keys.exists():
         yield f"nothing of Moorage is in {config.state}"
         return
+    if (place.keys / credential.NAME).exists():
+        yield from _stop_agent(place)
+        return
     app = build(config, "host")
     try:
         yield from _stop_control_plane(app)
@@ -42,6 +49,31 @@ def stop_all(config: Config) -> Iterator[str]:
     finally:
         app.stop()
     yield "everything is stopped"
+
+
+def _stop_agent(place: Place) -> Iterator[str]:
+    """Stop the agent of a host that only uses volumes, and remove its devices; what it held lapses."""
+    lock = HostLock(place.host_lock)
+    holder = lock.holder()
+    if holder is not None:
+        yield f"stopping moorage host (pid {holder.pid})"
+        _end(holder.pid)
+    if not lock.acquire(PATIENCE_S):
+        raise HostTaken(why=lock.why_not() or "it does not let go")
+    try:
+        yield from _remove_devices(connectors.build("loop", place.sockets, lock.fileno()))
+    finally:
+        lock.release()
+    yield "everything is stopped; attachments of this host that were not detached lapse with their leases"
+
+
+def _remove_devices(devices: Devices) -> Iterator[str]:
+    for attachment, device in devices.present().items():
+        where = f", mounted on {device.mounted}" if device.mounted else ""
+        yield f"removing device {device.path or '(half made)'} of attachment {attachment}{where}"
+        with contextlib.suppress(Problem):
+            devices.flush(attachment)
+        devices.disconnect(attachment)
 
 
 def _stop_control_plane(app: App) -> Iterator[str]:
@@ -72,12 +104,7 @@ def stop_data_plane(rooms: Rooms) -> Iterator[str]:
     Devices first, so that what they hold back is written; then every export, its writes made durable; then the daemons.
     """
     if rooms.devices is not None:
-        for attachment, device in rooms.devices.present().items():
-            where = f", mounted on {device.mounted}" if device.mounted else ""
-            yield f"removing device {device.path or '(half made)'} of attachment {attachment}{where}"
-            with contextlib.suppress(Problem):
-                rooms.devices.flush(attachment)
-            rooms.devices.disconnect(attachment)
+        yield from _remove_devices(rooms.devices)
     for name, backend in rooms.backends.items():
         for volume, served in backend.survey().items():
             yield f"closing volume {volume} ({name}, {len(served.exports)} exports)"

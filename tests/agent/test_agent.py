@@ -62,6 +62,8 @@ def test_a_device_of_a_volume_elsewhere_is_leased_and_renewed(machines: Machines
         seen = arguments(pid)
         assert secret not in seen and key["tls_psk"] not in seen
     assert list((machines.there.sockets / "psk").iterdir()) == []
+    assert f"{device}  rw  attachment {row['id']}" in machines.run("status")
+    assert "heartbeats: heard; devices: 1" in machines.run("doctor", status=None)  # what is installed is not the point
     assert f"detached {device}" in machines.run("detach", "data")
     assert machines.attachments(volume) == [] and machines.devices() == []
 
@@ -122,3 +124,13 @@ def test_a_control_plane_that_was_away_fences_nobody_and_its_hosts_go_on(machine
     write(device, b"y", 1)
     assert (read(device), read(device, 1)) == (b"x" * MIB, b"y" * MIB)
     machines.run("detach", "data")
+
+
+def test_down_stops_the_agent_and_removes_its_devices_and_what_it_held_lapses(machines: Machines) -> None:
+    volume = machines.here.server.volume("data")
+    device = machines.run("attach", "data")
+    said = machines.run("down")
+    assert f"removing device {device}" in said and "lapse with their leases" in said
+    machines.agent.wait(20)
+    assert machines.devices() == [] and not (machines.there.state / "moorage.db").exists()
+    machines.until(lambda: machines.attachments(volume) == [])

@@ -18,9 +18,10 @@ from moorage.database.migrate import upgrade
 from moorage.drivers.backends.files import FilesBackend
 from moorage.drivers.backends.files.rights import Rights
 from moorage.drivers.stores.files import FilesStore
-from moorage.flows import delete_image, volume_from_image, volume_from_volume
+from moorage.flows import delete_image, lapse_leases, volume_from_image, volume_from_volume
 from moorage.flows.registry import FLOWS
 from moorage.flows.rooms import Rooms
+from moorage.hosts import lease
 from moorage.images.records import images, locations
 from moorage.operations import journal
 from moorage.operations.records import State
@@ -279,6 +280,30 @@ def withdraw(url: str, state: Path) -> Scene:
         row = world.row(world.volume)
         assert done and row is not None and row["status"] == "attaching"
         assert [len(served.exports) for served in world.backend.survey().values()] == [1]
+
+    return _scene(url, state, begin, check)
+
+
+def lapse(url: str, state: Path) -> Scene:
+    """One of two holders has not renewed his lease."""
+
+    def begin(world: World) -> str:
+        world.volume = world.run(lambda tx: volume.create(tx, CALLER, _shared(world, tx), RULES))["id"]
+        for _ in range(2):
+            world.claim = world.run(lambda tx: _open(world, tx))["id"]
+        world.database.transact(lambda tx: lease.take(tx, world.claim, HOST, 3))
+        (operation,) = lapse_leases.lapse(world.rooms, lease.Heard(1 << 62, (world.claim,)))
+        return operation
+
+    def check(world: World, done: bool) -> None:
+        row = world.row(world.volume)
+        assert done and row is not None and row["status"] == "attaching"
+        with world.database.read() as tx:
+            assert lease.of(tx, world.claim) is None
+            claim = tx.get(attachments, world.claim) or {}
+        assert (claim["state"], "lapsed" in claim["problem"]) == ("detached", True)
+        (served,) = world.backend.survey().values()
+        assert len(served.exports) == 1 and world.claim not in served.exports
 
     return _scene(url, state, begin, check)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from moorage.core.errors import Problem
 
 MOST_BYTES = 4096
+NAME = "host.json"  #: of its file, in the directory of keys
 
 
 class NoCredential(Problem):

@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
@@ -29,8 +30,15 @@ class Front(ThreadingUnixStreamServer):
 
     daemon_threads = True
 
-    def __init__(self, path: Path, credential: Credential, devices: LeasedDevices, lease_s: int) -> None:
-        self.credential, self.devices, self.lease_s = credential, devices, lease_s
+    def __init__(
+        self,
+        path: Path,
+        credential: Credential,
+        devices: LeasedDevices,
+        lease_s: int,
+        trouble: Callable[[], str | None],
+    ) -> None:
+        self.credential, self.devices, self.lease_s, self.trouble = credential, devices, lease_s, trouble
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
         mask = os.umask(0o177)
@@ -58,7 +66,8 @@ class Front(ThreadingUnixStreamServer):
         match method, noun:
             case "GET", "status":
                 told = {"host": self.credential.name, "url": self.credential.url, "version": __version__}
-                return {"status": {**told, "joined": True, "lease_s": self.lease_s}}
+                more = {"trouble": self.trouble(), "devices": self.devices.present()}
+                return {"status": {**told, **more, "joined": True, "lease_s": self.lease_s}}
             case "GET", "hosts":
                 return {"host": {"name": self.credential.name, "devices": self.devices.present()}}
             case "PUT", "devices":

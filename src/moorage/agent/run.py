@@ -38,11 +38,11 @@ def run(state: Path, url: str, name: str, lease_s: int, secret_file: Path | None
     if not lock.try_acquire():
         raise StateTaken(why=lock.why_not() or "it does not say who it is.")
     try:
-        mine = credential.obtain(place.keys / "host.json", url, name, secret_file, _registration(os_cloud))
+        mine = credential.obtain(place.keys / credential.NAME, url, name, secret_file, _registration(os_cloud))
         devices = LeasedDevices(registry.build("loop", place.sockets, lock.fileno()), place.sockets / "psk")
         heart = Heart(mine, devices, str(place.agent))
         devices.on_new(heart.hurry)
-        _serve(Front(place.agent, mine, devices, lease_s), heart, name, url)
+        _serve(Front(place.agent, mine, devices, lease_s, lambda: heart.trouble), heart, name, url)
     finally:
         lock.release()
 

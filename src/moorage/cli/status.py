@@ -27,6 +27,9 @@ def status(reached: Reached, as_json: bool) -> None:
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
+    if found.get("joined"):
+        yield from _of_host(found)
+        return
     yield f"Moorage {found['version']} is running on {found['host']}, API at {found['url']}"
     keeper = found.get("keeper")
     if keeper:
@@ -40,3 +43,13 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         mode = attachment["mode"] or "rw"
         whose = f"volume {attachment['volume_id']}  attachment {attachment['id']}"
         yield f"  {where}{dead}{more}  {mode}  {attachment['state']}  {whose}"
+
+
+def _of_host(found: dict[str, Any]) -> Iterator[str]:
+    yield f"Moorage {found['version']}: this is host {found['host']} of {found['url']}, leases of {found['lease_s']} s"
+    yield f"  heartbeats: {found['trouble'] or 'heard'}"
+    for attachment, device in found["devices"].items():
+        more = f" on {device['mounted']}" if device["mounted"] else ""
+        dead = "" if device["alive"] else " DEAD"
+        mode = "ro" if device["read_only"] else "rw"
+        yield f"  {device['path'] or 'no device'}{dead}{more}  {mode}  attachment {attachment}"

@@ -433,3 +433,18 @@ def test_a_services_user_without_its_token_is_a_user() -> None:
     member = frozenset({"member", "service"})
     assert not guard.passes(Caller("u", DEMO, roles=member))
     assert guard.passes(Caller("u", DEMO, roles=frozenset({"member"}), service_roles=frozenset({"service"})))
+
+
+@pytest.mark.parametrize("call", ["os-detach", "os-force_detach"])
+def test_a_stale_holder_does_not_detach_what_was_taken_over(rig: Rig, call: str) -> None:
+    id = rig.volume()
+    claim = rig.attach(id, host="h1")
+    taken = {"attachment": {"connector": {"host": "h2", "nbd": True}}}
+    assert rig.call("PUT", f"/attachments/{claim['id']}", taken).headers["moorage-generation"] == "2"
+    path = f"/volumes/{id}/action"
+    for asked in ({"attachment_id": claim["id"]}, {}):
+        stale = rig.call("POST", path, {call: asked}, "admin", moorage_generation="1")
+        assert stale.status == 409 and "generation 2 now" in stale.message
+    assert len(rig.backend.survey()[id].exports) == 1
+    assert rig.call("POST", path, {call: {}}, "admin", moorage_generation="2").status == 202
+    assert rig.status(id) == "available"

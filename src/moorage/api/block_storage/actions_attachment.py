@@ -12,8 +12,9 @@ from moorage.api.block_storage.actions import locked
 from moorage.api.block_storage.attachments import door_for
 from moorage.api.request import Answer, Later, Request
 from moorage.core.errors import Malformed
+from moorage.database import Transaction
 from moorage.hosts import lease
-from moorage.volumes import detachment, generation, hold, holder, reservation
+from moorage.volumes import attachment, detachment, generation, hold, holder, reservation
 from moorage.volumes.holder import Holder
 
 
@@ -104,6 +105,7 @@ def detach(request: Request) -> Answer | Later:
     id = (request.body["os-detach"] or {}).get("attachment_id")
     with request.write() as tx:
         row = locked(tx, request, policy.DETACH)
+        _not_superseded(tx, request, row, id)
         operation = detachment.detach(tx, request.caller, row, id, _no_compute(request))
     return _when(operation)
 
@@ -114,9 +116,20 @@ def force_detach(request: Request) -> Answer | Later:
     connector = asked.get("connector") or {}
     with request.write() as tx:
         row = locked(tx, request, policy.FORCE_DETACH)
+        _not_superseded(tx, request, row, asked.get("attachment_id"))
         id, no_compute = asked.get("attachment_id"), _no_compute(request)
         operation = detachment.force(tx, request.caller, row, id, connector, no_compute)
     return _when(operation)
+
+
+def _not_superseded(tx: Transaction, request: Request, row: Mapping[str, Any], id: str | None) -> None:
+    """Refuse a caller who names a generation that the attachment that he means, the only one or `id`, is past."""
+    if generation.HEADER not in request.headers:
+        return
+    held = attachment.held(tx, row["id"])
+    for claim in held:
+        if id == claim["id"] or (id is None and len(held) == 1):
+            generation.check(claim, request.headers)
 
 
 def _no_compute(request: Request) -> str:
