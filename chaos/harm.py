@@ -28,6 +28,7 @@ WEIGHTS = {  # of kinds of victims, and how often each is stopped instead of kil
     "usurper": ( 8, 1.00),  # a client is stopped, what it has attached is taken from it, and it goes on
 }
 # fmt: on
+WORKS_S = 4.0  #: for how long a control plane has answered before it is harmed
 LONGEST_STOP_S = {"control": 14.0, "daemon": 8.0, "gate": 6.0, "client": 5.0, "nbdfuse": 5.0}
 
 
@@ -84,6 +85,8 @@ class Harm:
         if kind == "usurper":
             self._usurp(place)
             return
+        if kind == "control" and self.world.serving_s() < WORKS_S:
+            kind = "gate"  # or nothing but starts is ever harmed
         victims = self.world.victims(kind)
         if not victims:
             return

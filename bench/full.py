@@ -1,0 +1,93 @@
+"""
+What an attachment's life costs in a Moorage that has many already: python -m bench.full [--volumes 1000000]
+
+Starts a Moorage of its own on SQLite, measures, fills its database straight by SQL (a tenth of the volumes attached, as
+many attachments ended), starts it again and measures again: the same calls, over HTTP, with daemons and gates.
+"""
+
+import argparse
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench import rows
+from bench.cloud import Cloud
+from bench.load import load
+from bench.measures import create_volume, cycle, delete_volume
+from moorage.database import Database
+
+READY_S = 120.0
+
+
+def main() -> None:
+    """Measure, fill, measure."""
+    parser = argparse.ArgumentParser(prog="bench.full", description=__doc__)
+    parser.add_argument("--volumes", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of each measure")
+    asked = parser.parse_args()
+    state = Path(tempfile.mkdtemp(prefix="bench-full-", dir="/tmp"))
+    state.chmod(0o711)
+    os.environ["OS_CLIENT_CONFIG_FILE"] = str(state / "clouds.yaml")
+    try:
+        print("| attachments held, ended | clients | per s | p50 ms | p99 ms | server CPU ms | failed |")
+        print("|---|---|---|---|---|---|---|")
+        measure(state, 0, asked.seconds)
+        database = Database(f"sqlite:///{state / 'moorage.db'}")
+        rows.fill(database, 0, asked.volumes)
+        database.close()
+        measure(state, asked.volumes // 10, asked.seconds)
+    finally:
+        subprocess.run([sys.executable, "-m", "moorage", "down", "--state", str(state)], check=False, timeout=120)
+        shutil.rmtree(state)
+
+
+def measure(state: Path, held: int, seconds: float) -> None:
+    """The attach cycle with one and with sixteen clients."""
+    with moorage(state) as pid:
+        cloud = Cloud("moorage")
+        free = [create_volume(cloud, f"bench-{n}", None) for n in range(20)]
+        volumes = list(free)
+        for clients in (1, 16):
+            out = load(lambda: cycle(cloud, free), clients, seconds, [pid])
+            times = f"{out.rate:.2f} | {out.p50_ms:.1f} | {out.p99_ms:.1f} | {out.cpu_ms or 0:.2f}"
+            print(f"| {held}, {held} | {clients} | {times} | {out.failed} |", flush=True)
+        for volume in volumes:
+            delete_volume(cloud, volume)
+
+
+@contextmanager
+def moorage(state: Path) -> Iterator[int]:
+    """A Moorage that answers; its pid."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    command = [sys.executable, "-m", "moorage", "up", "--state", str(state), "--listen", address]
+    with (state.with_name(state.name + ".log")).open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        host, _, port = address.rpartition(":")
+        deadline = time.monotonic() + READY_S
+        while True:
+            try:
+                socket.create_connection((host, int(port)), 1).close()
+                break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise SystemExit(f"moorage did not start: {log.name}") from None
+                time.sleep(0.1)
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(30)
+        Path(log.name).unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()
