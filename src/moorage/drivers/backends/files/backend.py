@@ -126,7 +126,7 @@ class FilesBackend(Backend):
         for word in (export.attachment, export.volume, export.name):
             if not PART.fullmatch(word):
                 raise Refused(reason=f"{word!r} cannot be part of an export.")
-        with self._turn(export.volume):
+        with self._turn(export.volume), self._daemons.conversation(export.volume):
             server = self._serving(export.volume, head, cache)
             try:
                 return self._open(server, export)
@@ -179,7 +179,7 @@ class FilesBackend(Backend):
         return self._gates.open(server, export)
 
     def withdraw(self, volume: str, attachment: str, *, careful: bool = False) -> None:
-        with self._turn(volume):
+        with self._turn(volume), self._daemons.conversation(volume):
             server = self._records.load(volume)
             if server is None:
                 self._daemons.forget(volume)

@@ -22,6 +22,19 @@ QUIT_PATIENCE_S = 30.0
 KILL_PATIENCE_S = 10.0
 
 
+class _Conversation:
+    """A connection to a daemon that several may use, one after the other."""
+
+    def __init__(self) -> None:
+        self.monitor: qmp.Monitor | None = None
+
+    def end(self) -> None:
+        """Hang up; nothing happens where nobody has spoken."""
+        if self.monitor is not None:
+            self.monitor.close()
+            self.monitor = None
+
+
 class Daemons:
     """Starts and ends daemons, and is the only one who talks to them."""
 
@@ -30,6 +43,7 @@ class Daemons:
         self._records = records
         self._sockets = sockets
         self._rights = rights
+        self._conversations: dict[str, _Conversation] = {}  #: by volume, whose verbs come one after the other
 
     def start(self, server: Server) -> None:
         """Leave a daemon running for `server`, with no node yet; its record is durable before it begins."""
@@ -77,13 +91,40 @@ class Daemons:
     def talk(self, server: Server, verb: str) -> Iterator[qmp.Monitor]:
         """A conversation. A daemon that is silent or hangs up is killed, and `BackendUnsure` says so."""
         try:
-            with qmp.Monitor(self._sockets.monitor(server.volume)) as monitor:
+            with self._monitor(server) as monitor:
                 yield monitor
         except (qmp.Silent, qmp.Gone) as error:
             self.kill(server, verb)
             raise BackendUnsure(backend="files", verb=verb) from error
         except qmp.Refusal as error:
             raise ServerRefused(volume=server.volume, verb=verb, why=str(error)) from error
+
+    @contextmanager
+    def conversation(self, volume: str) -> Iterator[None]:
+        """What is said to the daemon of `volume` within the block is said over one connection, made when needed."""
+        held = self._conversations[volume] = _Conversation()
+        try:
+            yield
+        finally:
+            del self._conversations[volume]
+            held.end()
+
+    @contextmanager
+    def _monitor(self, server: Server) -> Iterator[qmp.Monitor]:
+        held = self._conversations.get(server.volume)
+        if held is None:
+            with qmp.Monitor(self._sockets.monitor(server.volume)) as monitor:
+                yield monitor
+            return
+        if held.monitor is None:
+            held.monitor = qmp.Monitor(self._sockets.monitor(server.volume))
+        try:
+            yield held.monitor
+        except qmp.Refusal:
+            raise
+        except BaseException:  # nobody knows any more what the daemon will say next: whoever goes on, begins afresh
+            held.end()
+            raise
 
     def kill(self, server: Server, verb: str) -> None:
         """Leave no process; a kernel that does not let it go is answered with `BackendUnsure`."""
@@ -94,7 +135,7 @@ class Daemons:
         """End a daemon in good order, or else by force, and forget it."""
         if self._records.alive(server):
             try:
-                with qmp.Monitor(self._sockets.monitor(server.volume)) as monitor:
+                with self._monitor(server) as monitor:
                     monitor.ask("quit")
                 server.process.wait(QUIT_PATIENCE_S)
             except (qmp.Silent, qmp.Gone, qmp.Refusal):
@@ -104,6 +145,8 @@ class Daemons:
 
     def forget(self, volume: str) -> None:
         """Remove what a daemon of `volume` that has ended, or never began, left."""
+        if volume in self._conversations:
+            self._conversations[volume].end()
         self._sockets.monitor(volume).unlink(missing_ok=True)
         self._sockets.exports(volume).unlink(missing_ok=True)
         self._records.remove(volume)

@@ -80,6 +80,7 @@ def _add(monitor: qmp.Monitor, server: Server, identifier: str, name: str, *, wr
 
 
 def _close(monitor: qmp.Monitor, identifier: str) -> None:
+    monitor.forget("BLOCK_EXPORT_DELETED", id=identifier)  # of one that was closed earlier in this conversation
     found = _present(monitor)
     if identifier not in found:
         return

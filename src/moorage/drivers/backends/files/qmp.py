@@ -57,6 +57,10 @@ class Monitor:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
         self._socket.close()
 
     def ask(self, command: str, **arguments: Any) -> Any:
@@ -76,12 +80,16 @@ class Monitor:
             else:
                 raise Refusal(message["error"]["desc"])
 
+    def forget(self, event: str, **data: Any) -> None:
+        """What has come of `event` with at least `data` was about something else."""
+        self._events = [message for message in self._events if not _matches(message, event, data)]
+
     def wait(self, event: str, patience_s: float, **data: Any) -> bool:
         """Whether `event` with at least `data` has come, waiting for it at most `patience_s`."""
         deadline = time.monotonic() + patience_s
         while True:
             for message in self._events:
-                if message.get("event") == event and data.items() <= message.get("data", {}).items():
+                if _matches(message, event, data):
                     self._events.remove(message)
                     return True
             try:
@@ -113,3 +121,7 @@ class Monitor:
         line, _, self._pending = self._pending.partition(b"\n")
         message: dict[str, Any] = json.loads(line)
         return message
+
+
+def _matches(message: dict[str, Any], event: str, data: dict[str, Any]) -> bool:
+    return message.get("event") == event and data.items() <= message.get("data", {}).items()
