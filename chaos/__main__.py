@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -182,6 +183,7 @@ class Run:
 def main() -> int:
     """Run; print the table; 0 if every promise was kept and every target reached."""
     asked = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # so that nothing of the run is left
     print(f"seed {asked.seed}, {asked.database}, {asked.clients} clients", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="moor-chaos-", dir="/tmp"))
     folder.chmod(0o711)
