@@ -20,6 +20,7 @@ SCENES = {
     "volume-from-image": volume_scenes.from_image,
     "volume-from-conversion": volume_scenes.from_foreign_image,
     "publish-attachment": volume_scenes.publish,
+    "queue-attachment": volume_scenes.wait_in_queue,
     "withdraw-attachment": volume_scenes.withdraw,
 }
 ELSEWHERE = {"mend-volume"}  # tests/flows/test_reconcile.py

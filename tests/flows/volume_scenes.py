@@ -25,9 +25,10 @@ from moorage.hosts import lease
 from moorage.images.records import images, locations
 from moorage.operations import journal
 from moorage.operations.records import State
-from moorage.volumes import attachment, layers, quota, reservation, volume, volume_type
+from moorage.volumes import attachment, layers, queue, quota, reservation, volume, volume_type
 from moorage.volumes.backend import Door
 from moorage.volumes.bootstrap import bootstrap
+from moorage.volumes.queue import Asked
 from moorage.volumes.records import attachments, volumes
 from moorage.volumes.records import layers as layer_rows
 from moorage.volumes.settings import VolumeSettings
@@ -100,6 +101,13 @@ class World:
         """A blank volume that is there."""
         return str(self.run(lambda tx: volume.create(tx, CALLER, self.new(tx), RULES))["id"])
 
+    def finish(self) -> None:
+        """Carry out what the operation has left to others."""
+        with self.database.read() as tx:
+            left = tx.all(select(journal.operations.c.id).where(journal.is_open()))
+        for row in left:
+            recover(self.scene(lambda: ""), row["id"])
+
     def scene(self, begin: Callable[[], str], check: Callable[[Rows], None] = lambda row: None) -> Scene:
         return Scene(database=self.database, flows=FLOWS, rooms=self.rooms, begin=begin, check=check, queues=QUEUES)
 
@@ -147,8 +155,10 @@ def _scene(url: str, state: Path, begin: Callable[[World], str], check: Callable
     world = World.of(url, state)
 
     def checked(row: Rows) -> None:
-        world.volume = row["resource_id"]
+        world.volume = row["input"].get("volume", row["resource_id"])
+        world.claim = row["resource_id"]
         try:
+            world.finish()
             world.holds()
             check(world, row["state"] == State.DONE)
         finally:
@@ -260,6 +270,32 @@ def publish(url: str, state: Path) -> Scene:
     def check(world: World, done: bool) -> None:
         row = world.row(world.volume)
         assert row is not None and row["status"] == ("attaching" if done else "reserved")
+        assert bool(world.backend.survey()) is done
+
+    return _scene(url, state, begin, check)
+
+
+def wait_in_queue(url: str, state: Path) -> Scene:
+    """Somebody waits for a volume, which its holder leaves; he is to be found where he has said."""
+
+    def begin(world: World) -> str:
+        world.volume = world.made()
+        with world.database.write() as tx:
+            held, _ = reservation.reserve(tx, CALLER, world.locked(tx), None, "rw")
+        with world.database.write() as tx:
+            asked = Asked(None, "rw", {"nbd": True, "host": HOST}, Door.SOCKET)
+            world.claim, operation = queue.join(tx, CALLER, world.locked(tx), asked, 300, None)
+        with world.database.write() as tx:
+            row, found = reservation.locked(tx, CALLER, held["id"])
+            reservation.withdraw(tx, CALLER, row, [found])
+        return operation
+
+    def check(world: World, done: bool) -> None:
+        row = world.row(world.volume)
+        assert row is not None and row["status"] == ("attaching" if done else "available")
+        with world.database.read() as tx:
+            assert [claim["id"] for claim in attachment.held(tx, world.volume)] == ([world.claim] if done else [])
+            assert not queue.waiting(tx, world.volume) and queue.find(tx, world.claim) is None
         assert bool(world.backend.survey()) is done
 
     return _scene(url, state, begin, check)

@@ -7,7 +7,6 @@ Handlers are plain functions on a small SQL executor; only this file and `server
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -16,6 +15,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from moorage.api.patience import patience_s
 from moorage.api.request import Answer, Later, Request
 from moorage.api.routes import Route
 from moorage.api.service import Service
@@ -27,6 +27,7 @@ from moorage.core.ids import new_uuid
 from moorage.database.engine import retried
 from moorage.flows.rooms import Rooms
 from moorage.operations import journal
+from moorage.operations.flow import Overdue
 from moorage.operations.journal import Stored
 from moorage.operations.records import State
 
@@ -37,8 +38,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-PATIENCE_S = 60.0  #: how long a request waits for an operation, unless it says otherwise
-LONGEST_PATIENCE_S = 600.0
 MOST_NAMED = 10  #: who is in the way, in a message
 NOBODY_YET = Caller(user_id="")
 
@@ -265,33 +264,26 @@ class Exchange:
 
     async def _later(self, later: Later, gone: "asyncio.Future[None] | None") -> Answer | Later:
         """Wait, without a thread, until the operation is over, the time is over, or the client has gone."""
-        end = asyncio.ensure_future(self._shell._ends.of(later.operation, _patience_s(self._headers)))
+        end = asyncio.ensure_future(self._shell._ends.of(later.operation, patience_s(self._headers)))
         watched: set[asyncio.Future[Any]] = {end} if gone is None else {end, gone}
         await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         row = end.result() if end.done() else None
         if row is None:
             end.cancel()
-            if later.making:
+            undone = later.making and "moorage-key" not in self._headers  # a repeat with the key finds what was begun
+            if undone:
                 await self._shell.on_sql(
                     lambda: self._shell._rooms.database.transact(lambda tx: journal.cancel(tx, later.operation))
                 )
             if gone is not None and gone.done():
                 raise ClientGone()
-            raise TimedOut(operation=later.operation)
+            raise Overdue() if undone else TimedOut(operation=later.operation)
         failure = Stored.of(row)
         if row["state"] == State.UNDONE and failure is not None:
             raise failure
         request = self._request
         assert request is not None
         return await self._shell.on_sql(lambda: later.answer(request))
-
-
-def _patience_s(headers: Mapping[str, str]) -> float:
-    """How long the client wants to wait for an operation: as it says by `Moorage-Wait`, within a limit."""
-    text = headers.get("moorage-wait", str(PATIENCE_S))
-    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
-        raise Malformed(reason="Moorage-Wait must be a number of seconds.")
-    return min(float(text), LONGEST_PATIENCE_S)
 
 
 def _query(raw: bytes) -> list[tuple[str, str]]:

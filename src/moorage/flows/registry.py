@@ -8,6 +8,7 @@ from moorage.flows.examine_host import EXAMINE_HOST
 from moorage.flows.extend_volume import EXTEND_VOLUME
 from moorage.flows.mend_volume import MEND_VOLUME
 from moorage.flows.publish_attachment import PUBLISH_ATTACHMENT
+from moorage.flows.queue_attachment import QUEUE_ATTACHMENT
 from moorage.flows.upload_image import UPLOAD_IMAGE
 from moorage.flows.volume_from_image import VOLUME_FROM_IMAGE
 from moorage.flows.volume_from_volume import FREEZE_VOLUME, VOLUME_FROM_VOLUME
@@ -24,6 +25,7 @@ FLOWS = Flows.of(
         FREEZE_VOLUME,
         MEND_VOLUME,
         PUBLISH_ATTACHMENT,
+        QUEUE_ATTACHMENT,
         UPLOAD_IMAGE,
         VOLUME_FROM_CONVERSION,
         VOLUME_FROM_IMAGE,

@@ -91,6 +91,13 @@ _WAKE = Fixed(
     .returning(c.queue)
 )
 
+_ROUSE = Fixed(
+    update(operations)
+    .where(c.id == bindparam("the_id"), c.waits_for == bindparam("the_id"), c.state == State.PARKED)
+    .values(state=State.QUEUED, waits_for=None, not_before=0, updated_at=bindparam("now"))
+    .returning(c.queue)
+)
+
 
 def begin(
     tx: Transaction,
@@ -107,17 +114,19 @@ def begin(
     lease_s: float = 10.0,
     key: str | None = None,
     id: str | None = None,
+    asleep: bool = False,
 ) -> str:
     """
     Commit the operation together with the caller's changes; its id. With `owner`, the id of this process
     (`Runner.me.id`), it starts out as running, for a request that carries it out itself: see `hold`. So does one that
     this process can take up at once: it begins when `tx` is committed. A `key` that the project has used before raises
-    `KeyTaken`, so ask `by_key` first.
+    `KeyTaken`, so ask `by_key` first. One that begins `asleep` waits for itself: until it is roused, cancelled or
+    overdue.
     """
     if key is not None and project_id is None:
         raise Malformed(reason="Moorage-Key needs a token with a project.")
     id = id or new_uuid()
-    taker = None if owner else _taker(tx, kind, queue, resource_kind, resource_id)
+    taker = None if owner or asleep else _taker(tx, kind, queue, resource_kind, resource_id)
     if taker is not None:
         owner, lease_s = taker.owner, taker.lease_s
     # fmt: off
@@ -130,13 +139,15 @@ def begin(
         "not_before": 0, "attempts": 0, "cancel": False, "key": key, "created_at": tx.now, "updated_at": tx.now,
     }
     # fmt: on
+    if asleep:
+        values |= {"state": State.PARKED, "waits_for": id}
     try:
         tx.enter(operations, values)
     except IntegrityError as problem:
         if key is None:
             raise
         raise KeyTaken() from problem
-    if not owner:
+    if not owner and not asleep:
         tx.notify(BEGUN, queue)
     elif taker is not None:
         row = {**dict.fromkeys(c.keys()), **values, "input": json.loads(json.dumps(values["input"]))}
@@ -158,6 +169,12 @@ def _taker(tx: Transaction, kind: str, queue: str, resource_kind: str, resource_
     if tx.dialect == "postgresql" and not tx.value(_CLAIMS_ALONE):
         return None  # somebody claims at this moment, perhaps of the same resource
     return taker if not open_on(tx, resource_kind, [resource_id]) else None
+
+
+def rouse(tx: Transaction, id: str) -> None:
+    """Let operation `id` go on, if it sleeps."""
+    for row in tx.all(_ROUSE, {"the_id": id, "now": tx.now}):
+        tx.notify(BEGUN, row["queue"])
 
 
 def get(tx: Transaction, id: str) -> Mapping[str, Any] | None:

@@ -95,6 +95,17 @@ def move(
     events.record(tx, f"attachment.{TOLD[event]}", "attachment", id, row["project_id"], request_id, **facts)
 
 
+def enter(tx: Transaction, row: Mapping[str, Any], id: str, user_id: str, request_id: str = "", **said: Any) -> None:
+    """Enter a reserved attachment of the locked volume `row`, which may have one."""
+    if row["readonly"]:
+        said["mode"] = "ro"
+    whose = {"volume_id": row["id"], "project_id": row["project_id"], "user_id": user_id}
+    state = str(State.RESERVED)
+    tx.enter(attachments, {"id": id, "state": state, "generation": 0, "created_at": tx.now, **whose, **said})
+    facts = {"volume": row["id"], "instance": said.get("instance_uuid")}
+    events.record(tx, "attachment.reserved", "attachment", id, row["project_id"], request_id, **facts)
+
+
 def _in_the_way(tx: Transaction, claim: Mapping[str, Any]) -> tuple[Blocker, ...]:
     """What is being done to the attachment; where that is nothing, its own state."""
     doing = [row for row in journal.open_on(tx, "volume", [claim["volume_id"]]) if about(row, claim["id"])]

@@ -161,3 +161,23 @@ attachments = Table(
         postgresql_where=sql("detached_at IS NOT NULL"),
     ),
 )
+
+attachment_queue = Table(  # who waits for a volume; a row goes when its operation is over
+    "attachment_queue",
+    metadata,
+    identifier(primary_key=True),  # of the attachment that it turns into
+    identifier("volume_id", nullable=False),
+    identifier("project_id", nullable=False),
+    identifier("user_id", nullable=False),
+    number("turn", nullable=False),  # grows with each who comes
+    text("state", 16, nullable=False),
+    identifier("operation", nullable=False),
+    identifier("process"),  # which its client is connected to; null: he comes back with his key
+    identifier("instance_uuid"),
+    text("mode", 8),
+    document("connector"),
+    text("door", 16),
+    moment("created_at", nullable=False),
+    moment("until", nullable=False),
+    Index("ix_attachment_queue_volume_id", "volume_id", "turn"),
+)

@@ -65,7 +65,7 @@ def reserve(
     Claim the locked volume `row`; with a connector and a door, publish it there too. The attachment, and the operation
     that publishes it.
     """
-    _may_reserve(tx, row, instance_uuid)
+    may_reserve(tx, row, instance_uuid)
     _not_twice(tx, row, connector)
     return enter(tx, caller, row, connector, door, key=key, instance_uuid=instance_uuid, mode=mode)
 
@@ -84,13 +84,7 @@ def enter(
     attachment, and the operation that publishes it.
     """
     id = new_uuid()
-    if row["readonly"]:
-        said["mode"] = "ro"
-    whose = {"volume_id": row["id"], "project_id": row["project_id"], "user_id": caller.user_id}
-    state = str(State.RESERVED)
-    tx.enter(attachments, {"id": id, "state": state, "generation": 0, "created_at": tx.now, **whose, **said})
-    facts = {"volume": row["id"], "instance": said.get("instance_uuid")}
-    events.record(tx, "attachment.reserved", "attachment", id, row["project_id"], caller.request_id, **facts)
+    attachment.enter(tx, row, id, caller.user_id, caller.request_id, **said)
     operation = None
     if connector is not None and door is not None:
         operation = _publish(tx, caller, row, _row(tx, id), connector, door, created=True, key=key)
@@ -99,7 +93,8 @@ def enter(
     return _row(tx, id), operation
 
 
-def _may_reserve(tx: Transaction, row: Mapping[str, Any], instance_uuid: str | None) -> None:
+def may_reserve(tx: Transaction, row: Mapping[str, Any], instance_uuid: str | None) -> None:
+    """Raise a refusal where the locked volume `row` cannot be had now."""
     now = row["status"]
     if "error" in now:
         raise InvalidVolume(
@@ -148,6 +143,23 @@ def publish(
     return _publish(tx, caller, row, claim, connector, door)
 
 
+def publish_made(
+    tx: Transaction,
+    caller: Caller,
+    row: Mapping[str, Any],
+    claim: Mapping[str, Any],
+    connector: Mapping[str, Any],
+    door: Door,
+    *,
+    operation: str,
+) -> None:
+    """
+    Begin `operation`, which opens the locked volume `row` to the holder of the new attachment `claim`; where that fails
+    the attachment is over.
+    """
+    _publish(tx, caller, row, claim, connector, door, created=True, id=operation)
+
+
 def publishing(tx: Transaction, claim: Mapping[str, Any]) -> str | None:
     """The operation that publishes the attachment in its present generation."""
     for operation in journal.open_on(tx, "volume", [claim["volume_id"]]):
@@ -166,7 +178,7 @@ def _publish(
     door: Door,
     *,
     created: bool = False,
-    key: str | None = None,
+    **more: Any,
 ) -> str:
     generation = claim["generation"] + 1
     attachment.move(
@@ -188,7 +200,7 @@ def _publish(
         problem=None,
     )
     asked = {"attachment": claim["id"], "generation": generation, "created": created}
-    return volume.begin(tx, "publish-attachment", row, caller, asked, deadline_s=120.0, key=key)
+    return volume.begin(tx, "publish-attachment", row, caller, asked, deadline_s=120.0, **more)
 
 
 def _text(value: Any) -> str | None:

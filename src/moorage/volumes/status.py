@@ -10,7 +10,7 @@ from typing import Any
 
 from moorage.database import Transaction
 from moorage.operations import events, journal
-from moorage.volumes import attachment
+from moorage.volumes import attachment, queue
 from moorage.volumes.attachment import State
 from moorage.volumes.records import volumes
 
@@ -64,11 +64,18 @@ def derived(tx: Transaction, row: Mapping[str, Any]) -> str:
 
 
 def evaluate(tx: Transaction, volume_id: str) -> str | None:
-    """Store what the volume's status now is; that status, or None when there is no such volume."""
+    """
+    Give the volume to whoever waits for it, if it is free, and store what its status then is; that status, or None when
+    there is no such volume.
+    """
     row = tx.get(volumes, volume_id)
     if row is None:
         return None
     status = derived(tx, row)
+    if queue.concerned(tx, row, status):
+        row = tx.lock(volumes, [volume_id])[0]
+        queue.serve(tx, row, derived(tx, row))
+        status = derived(tx, row)
     if status != row["status"]:
         tx.change(volumes, volume_id, {"status": status, "updated_at": tx.now})
         events.record(tx, "volume.status", "volume", volume_id, row["project_id"], was=row["status"], status=status)

@@ -8,6 +8,7 @@ list is a failure, so that whoever adds one has to decide.
 
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -25,6 +26,7 @@ V = {"OpenStack-API-Version": "volume 3.71"}
 TOLD = {
     "volumes": {"volume"},
     "attachments": {"attachment"},
+    "attachment_queue": {"attachment"},
     "images": {"image"},
     "image_members": {"image"},
     "image_properties": {"image"},
@@ -44,8 +46,8 @@ NOT_TOLD = {
     *("leases", "hearing"),  # renewed all the time; what lapses is told of as a change of the attachment
 }
 
-#: To forget what has long been over is no change.
-FORGETTING = {("attachments", "Delete")}
+#: To forget what is over is no change: attachments after months, a place in a queue that has been served.
+FORGETTING = {("attachments", "Delete"), ("attachment_queue", "Delete")}
 
 SILENT = {"head", "base", "made", "updated_at", "version", "digests"}
 
@@ -144,6 +146,14 @@ class Story:
             ask("PUT", f"{v}/attachments/{claim}", {"attachment": {"connector": connector}})
             ask("POST", f"{v}/attachments/{claim}/action", {"os-complete": None})
             ask("DELETE", f"{v}/attachments/{claim}")
+        held, waits = {"attachment": {"volume_uuid": id}}, {"headers": {"Moorage-Wait": "60"}}
+        first = ask("POST", f"{v}/attachments", held)["attachment"]["id"]
+        with ThreadPoolExecutor(1) as clients:
+            second = clients.submit(ask, "POST", f"{v}/attachments", held, **waits)
+            while not ask("GET", "/moorage/v1/queue")["queue"]:
+                pass
+            ask("DELETE", f"{v}/attachments/{first}")
+            ask("DELETE", f"{v}/attachments/{second.result()['attachment']['id']}")
         ask("DELETE", f"{v}/volumes/{id}")
         self.until(id, "gone")
 

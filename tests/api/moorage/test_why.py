@@ -11,8 +11,11 @@ import pytest
 from sqlalchemy import func, select
 
 from moorage.api.moorage.trial import ACTIONS
+from moorage.core.caller import Caller
 from moorage.operations import journal
 from moorage.operations.records import events, operations
+from moorage.volumes import queue
+from moorage.volumes.queue import Asked
 from moorage.volumes.records import attachments, volumes
 from tests import postgres
 from tests.cloud import Cloud, running
@@ -150,3 +153,24 @@ def test_an_image_says_which_volumes_lie_on_it(cloud: Cloud) -> None:
     found = why(cloud, f"image/{id}")
     assert [blocker["id"] for blocker in found["blockers"]] == [lying]
     assert "make volumes of it" in found["you_may"]
+
+
+def test_who_waits_is_told_and_why(cloud: Cloud) -> None:
+    id = volume(cloud)
+    mine = reserve(cloud, id)
+    with cloud.app.database.write() as tx:
+        row = tx.lock(volumes, [id])[0]
+        caller = Caller(row["user_id"], row["project_id"])
+        one, two = (queue.join(tx, caller, row, Asked(), 300, cloud.app.me.id)[0] for _ in range(2))
+    found = why(cloud, f"volume/{id}")
+    assert [waiting["id"] for waiting in found["waiting"]] == [one, two]
+    place = why(cloud, f"attachment/{two}")
+    assert (place["state"], place["operation"]["what"]) == ("queued", "queue-attachment")
+    assert place["sentence"].endswith("with 1 ahead of it.")
+    assert place["next"].startswith("It goes on when its turn comes; it gives up in ")
+    assert [blocker["id"] for blocker in place["blockers"]] == [mine]
+    listed = cloud.call("GET", f"/moorage/v1/queue?volume_id={id}").json["queue"]
+    assert [(place["id"], place["state"]) for place in listed] == [(one, "waiting"), (two, "waiting")]
+    cloud.call("DELETE", f"/volume/v3/attachments/{mine}", headers=V)
+    assert why(cloud, f"attachment/{one}")["state"] == "reserved"
+    assert [waiting["id"] for waiting in why(cloud, f"volume/{id}")["waiting"]] == [two]

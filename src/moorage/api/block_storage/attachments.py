@@ -7,14 +7,17 @@ from sqlalchemy import ColumnElement, or_
 
 from moorage.api.block_storage import keys, lists, policy, views
 from moorage.api.block_storage.lists import Listing
+from moorage.api.patience import HEADER, patience_s
 from moorage.api.request import Answer, Later, Request
 from moorage.core.caller import Caller
-from moorage.core.errors import Malformed
+from moorage.core.errors import Malformed, Problem
 from moorage.database import Transaction
 from moorage.hosts import lease
-from moorage.volumes import attachment, doors, generation, guard, reservation, volume
+from moorage.volumes import attachment, doors, generation, guard, queue, reservation, volume
 from moorage.volumes.attachment import Origin, State
 from moorage.volumes.backend import Door
+from moorage.volumes.errors import NotReservable, NotReservableShared
+from moorage.volumes.queue import Asked
 from moorage.volumes.records import attachments
 
 c = attachments.c
@@ -51,19 +54,43 @@ def create(request: Request) -> Answer | Later:
         request.caller.must(policy.ATTACHMENT_CREATE, row["project_id"])
         door = door_for(request, row, connector) if connector else None
         row = volume.locked(tx, request.caller, row["id"])
-        first = keys.earlier(tx, request, row["project_id"], frozenset({"publish-attachment"}))
+        first = keys.earlier(tx, request, row["project_id"], frozenset({"publish-attachment", queue.KIND}))
         if first is not None:
             return Later(first["id"], _shown(first["input"]["attachment"]))
         if row["multiattach"] and row["bootable"] and row["status"] == "in-use":
             request.caller.must(policy.MULTIATTACH_BOOTABLE, row["project_id"])
         instance = asked.get("instance_uuid") or None
-        claim, operation = reservation.reserve(
-            tx, request.caller, row, instance, asked.get("mode"), connector, door, keys.asked(request)
-        )
+        try:
+            claim, operation = reservation.reserve(
+                tx, request.caller, row, instance, asked.get("mode"), connector, door, keys.asked(request)
+            )
+        except (NotReservable, NotReservableShared) as refusal:
+            return _queued(tx, request, row, Asked(instance, asked.get("mode"), connector, door), refusal)
         _lease(tx, request, claim)
         if operation is None:
             return _answer(request, claim, secret=True)
     return Later(operation, _shown(claim["id"]), making=True)
+
+
+def _queued(tx: Transaction, request: Request, row: Mapping[str, Any], asked: Asked, refusal: Problem) -> Later:
+    """Its place in the queue for the locked volume `row`, where the client wants to wait; else the refusal stands."""
+    wait_s = patience_s(request.headers) if HEADER in request.headers else 0.0
+    if not wait_s or not queue.may_join(tx, row):
+        raise refusal
+    process, key = request.rooms.process or None, keys.asked(request)
+    id, operation = queue.join(tx, request.caller, row, asked, wait_s, process, key)
+
+    return Later(operation, _served(id), making=True)
+
+
+def _served(id: str) -> Callable[[Request], Answer]:
+    def answer(request: Request) -> Answer:
+        with request.write() as tx:
+            claim = reservation.find(tx, request.caller, id)
+            _lease(tx, request, claim)
+            return _answer(request, claim, secret=True)
+
+    return answer
 
 
 def door_for(request: Request, row: Mapping[str, Any], connector: Mapping[str, Any]) -> Door:

@@ -1,7 +1,7 @@
 """All calls of Moorage's own API."""
 
 from moorage.api.bodies import Body
-from moorage.api.moorage import attachments, doctor, events, hosts, operations, status, volumes, why
+from moorage.api.moorage import attachments, doctor, events, hosts, operations, queue, status, volumes, why
 from moorage.api.routes import Route
 
 EXAMINE = Body({"type": "object", "properties": {"fix": {"type": "boolean"}}, "additionalProperties": False})
@@ -69,6 +69,7 @@ ROUTES = (
     Route("GET",  "/v1/operations",        operations.index, query=("limit", "marker", "state", "resource_id")),
     Route("GET",  "/v1/operations/{id}",   operations.show),
     Route("GET",  "/v1/attachments",       attachments.index, query=attachments.QUERY),
+    Route("GET",  "/v1/queue",             queue.index, query=queue.QUERY),
     Route("GET",  "/v1/attachments/{id}",  attachments.show),
     Route("GET",  "/v1/volumes/{id}",      volumes.show),
     Route("GET",  "/v1/hosts",             hosts.index),

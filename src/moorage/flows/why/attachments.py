@@ -7,7 +7,9 @@ from moorage.core.caller import Caller
 from moorage.database import Transaction
 from moorage.flows.why.answer import Why, own, seen, since
 from moorage.flows.why.leases import add_lease
+from moorage.flows.why.volumes import holder
 from moorage.operations import journal
+from moorage.volumes import attachment, queue
 from moorage.volumes.attachment import TOLD, Mark, Origin, State, about
 from moorage.volumes.records import attachments
 
@@ -53,6 +55,9 @@ def meaning_of(row: Mapping[str, Any]) -> tuple[str, str]:
 
 def why(tx: Transaction, caller: Caller, id: str) -> Why:
     """What the attachment's state means, and who takes it on from there."""
+    place = queue.find(tx, id)
+    if place is not None and place["state"] == queue.State.WAITING and caller.sees(place["project_id"]):
+        return _queued(tx, caller, place)
     row = seen(tx, caller, attachments, "project_id", "attachment", id)
     meaning, then = meaning_of(row)
     answer = Why("attachment", id, row["state"], since(tx, "attachment", row, CHANGES), meaning, then)
@@ -61,4 +66,16 @@ def why(tx: Transaction, caller: Caller, id: str) -> Why:
     under_way = journal.open_on(tx, "volume", [row["volume_id"]])
     own(tx, answer, caller, [operation for operation in under_way if about(operation, id)])
     add_lease(tx, answer, row)
+    return answer
+
+
+def _queued(tx: Transaction, caller: Caller, place: Mapping[str, Any]) -> Why:
+    ahead = [other["id"] for other in queue.waiting(tx, place["volume_id"])].index(place["id"])
+    said = f"It waits for volume {place['volume_id']}, with {ahead} ahead of it."
+    answer = Why("attachment", place["id"], "queued", place["created_at"], said)
+    operation = journal.get(tx, place["operation"])
+    own(tx, answer, caller, [operation] if operation is not None else [])
+    held = attachment.held(tx, place["volume_id"])
+    answer.blockers = [holder(claim) for claim in held if caller.sees(claim["project_id"])]
+    answer.you_may = ["give it up: end the request that waits"]
     return answer

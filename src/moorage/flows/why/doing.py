@@ -46,6 +46,9 @@ def waiting_for(tx: Transaction, row: Mapping[str, Any]) -> str:
     """What happens next, and when."""
     if row["state"] in OVER:
         return "Nothing: it is over."
+    if row["state"] == State.PARKED and row["waits_for"] == row["id"]:
+        left_s = max(0, (row["deadline"] or 0) - tx.now) / SECOND
+        return f"It goes on when its turn comes; it gives up in {left_s:.0f} s."
     if row["state"] == State.PARKED:
         return f"It goes on when operation {row['waits_for']} is over."
     if row["state"] == State.RUNNING:

@@ -7,7 +7,7 @@ from moorage.core.caller import Caller
 from moorage.database import Transaction
 from moorage.flows.why.answer import Part, Why, own, seen, since
 from moorage.operations import journal
-from moorage.volumes import attachment
+from moorage.volumes import attachment, queue
 from moorage.volumes.records import volumes
 
 #: Events that are a change of its state.
@@ -38,6 +38,11 @@ def why(tx: Transaction, caller: Caller, id: str) -> Why:
     elif row["failed"]:
         last = journal.last_on(tx, "volume", id)
         answer.sentence += f" {last['error']}" if last is not None and last["error"] else ""
+    answer.waiting = [
+        Part("attachment", place["id"], f"Number {n} in the queue{_for(place)}.")
+        for n, place in enumerate(queue.waiting(tx, id), 1)
+        if caller.sees(place["project_id"])
+    ]
     held = attachment.held(tx, id)
     answer.blockers = [holder(claim) for claim in held if caller.sees(claim["project_id"])]
     own(tx, answer, caller, journal.open_on(tx, "volume", [id]))
@@ -49,5 +54,8 @@ def why(tx: Transaction, caller: Caller, id: str) -> Why:
 def holder(claim: Mapping[str, Any]) -> Part:
     """An attachment as something that is in the way."""
     where = f" on host {claim['host']}" if claim["host"] else ""
-    whose = f" for server {claim['instance_uuid']}" if claim["instance_uuid"] else ""
-    return Part("attachment", claim["id"], f"{claim['state']} ({claim['mode'] or 'rw'}){where}{whose}")
+    return Part("attachment", claim["id"], f"{claim['state']} ({claim['mode'] or 'rw'}){where}{_for(claim)}")
+
+
+def _for(claim: Mapping[str, Any]) -> str:
+    return f" for server {claim['instance_uuid']}" if claim["instance_uuid"] else ""
