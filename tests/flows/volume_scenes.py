@@ -135,7 +135,7 @@ class World:
             assert quota.usage(tx, PROJECT) == quota.recount(tx, PROJECT)
             for row in tx.all(select(volumes)):
                 operations = [o["kind"] for o in journal.open_on(tx, "volume", [row["id"]])]
-                held = [a["state"] for a in attachment.held(tx, row["id"])]
+                held = [attachment.standing(a) for a in attachment.held(tx, row["id"])]
                 known_of = {
                     "bytes_there": row["head"] is not None,
                     "failed": row["failed"],

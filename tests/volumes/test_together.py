@@ -36,8 +36,10 @@ def test_one_of_many_gets_a_volume_for_one(rig: Rig) -> None:
     id = rig.volume()
     replies = at_once(lambda n: rig.call("POST", "/attachments", {"attachment": {"volume_uuid": id}}))
     assert sorted(reply.status for reply in replies) == [200] + [400] * (MANY - 1)
-    refused = next(reply for reply in replies if reply.status == 400)
-    assert "status must be available or downloading to reserve, but the current status is reserved." in refused.message
+    (winner,) = [reply.json["attachment"]["id"] for reply in replies if reply.status == 200]
+    text = f"Volume {id} status must be available or downloading to reserve, but the current status is reserved."
+    told = {reply.message for reply in replies if reply.status == 400}
+    assert told == {f"Invalid volume: {text} In the way: attachment {winner}."}
 
 
 def test_all_of_many_get_a_volume_for_several(rig: Rig) -> None:
