@@ -24,7 +24,8 @@ from moorage.drivers.connectors import machine
 from moorage.operations import journal
 from moorage.operations.records import operations
 from moorage.place import Place
-from moorage.volumes import attachment, quota, status
+from moorage.volumes import quota, status
+from moorage.volumes.attachment import standing
 from moorage.volumes.records import attachments, layers, quotas, volumes
 
 RESTING = frozenset({"available"})
@@ -64,7 +65,7 @@ def committed(tx: Transaction) -> Iterator[str]:
             bytes_there=row["head"] is not None,
             failed=row["failed"],
             override=row["override"],
-            held=[attachment.standing(claim) for claim in held.get(id, [])],
+            held=[standing(claim) for claim in held.get(id, [])],
         )
         if derived != row["status"]:
             yield f"volume {id} says {row['status']} and is {derived}"
