@@ -14,7 +14,7 @@ from moorage.flows import lapse_leases
 from moorage.flows.why import why
 from moorage.hosts import agents
 from moorage.hosts.agents import Beat, HostServed, NotTheHost
-from moorage.hosts.records import hosts
+from moorage.hosts.records import hearing, hosts, leases
 from moorage.volumes.attachment import State
 from tests.flows.lease_world import CONNECTOR, TERM_S, Leases
 from tests.volumes.rig import running
@@ -160,7 +160,6 @@ def test_a_control_plane_that_was_away_fences_nobody_when_it_returns(world: Leas
 
 
 def test_a_clock_that_was_set_back_or_forth_fences_nobody(world: Leases) -> None:
-    from moorage.hosts.records import hearing, leases
 
     id = world.attach(world.rig.volume())
     for by in (-(10**12), 10**12):  # everything written looks so much older, or comes from the future
@@ -172,7 +171,6 @@ def test_a_clock_that_was_set_back_or_forth_fences_nobody(world: Leases) -> None
 
 
 def test_while_there_are_no_leases_nothing_is_written(world: Leases) -> None:
-    from moorage.hosts.records import hearing
 
     with world.rig.database.read() as tx:
         before = tx.all(hearing.select())
@@ -249,3 +247,19 @@ def test_why_says_who_renews_it_and_when_it_lapses_and_why_it_did(world: Leases)
     with world.rig.database.read() as tx:
         told = why(tx, NOBODY, "attachment", id)
     assert (told.state, "lapsed" in told.sentence) == (State.DETACHED, True)
+
+
+def test_the_first_lease_after_a_quiet_time_has_just_its_term(world: Leases) -> None:
+    with world.rig.database.write() as tx:
+        tx.run(update(hearing).values(at=tx.now - 10**10))  # nothing was to be heard for hours
+    id = world.attach(world.rig.volume())
+    with world.rig.database.write() as tx:
+        tx.run(update(leases).values(until=tx.now))
+    assert len(world.listen()) == 1 and status(world, id) == "gone"
+
+
+def test_whoever_gives_a_lease_after_a_deaf_time_does_not_hide_it(world: Leases) -> None:
+    old = world.attach(world.rig.volume())
+    world.passes(100 * TERM_S, deaf=True)
+    world.attach(world.rig.volume())
+    assert world.listen() == [] and world.left_s(old) > TERM_S - 2

@@ -1,6 +1,7 @@
 """The heart of an agent: it says what the host holds, as often as the leases need it, and lets go of what is over."""
 
 import logging
+import os
 import threading
 from typing import Any
 
@@ -22,7 +23,7 @@ class Heart:
 
     def __init__(self, credential: Credential, devices: LeasedDevices, agent: str) -> None:
         self._credential, self._devices, self._agent = credential, devices, agent
-        self._wire = Wire(timeout_s=PATIENCE_S)
+        self._wire = Wire(timeout_s=PATIENCE_S, cacert=os.environ.get("OS_CACERT"))
         self._wake, self._stop = threading.Event(), threading.Event()
         self._threads = [
             threading.Thread(target=loop, name=f"agent-{loop.__name__.strip('_')}", daemon=True)
