@@ -2,10 +2,12 @@
 What the shell promises for every service: who may enter, what a body may be, who waits for what, and for how long.
 """
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,3 +134,24 @@ def until(true) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_a_request_that_is_cut_off_by_the_end_of_the_process_is_told_to_repeat(cloud: Cloud) -> None:
+    headers = [(b"x-auth-token", cloud.token().encode()), (b"content-type", b"application/json"), (b"host", b"h")]
+    scope = {"type": "http", "method": "POST", "path": VOLUMES, "raw_path": VOLUMES.encode(), "query_string": b""}
+    sent: list[Any] = []
+
+    async def never() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def cut_off() -> None:
+        task = asyncio.ensure_future(cloud.app.shell({**scope, "headers": headers, "state": {}}, never, send))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        await task
+
+    asyncio.run_coroutine_threadsafe(cut_off(), cloud._loop).result(30)
+    assert sent[0]["status"] == 503

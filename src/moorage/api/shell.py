@@ -22,7 +22,16 @@ from moorage.api.service import Service
 from moorage.api.streams import ClientGone, chunks_of, disconnected, read_body, send_answer
 from moorage.api.versions import Version
 from moorage.core.caller import NOBODY, Caller
-from moorage.core.errors import Malformed, NotFound, Problem, Refused, TimedOut, Unauthenticated, UnsupportedContent
+from moorage.core.errors import (
+    Malformed,
+    NotFound,
+    Problem,
+    Refused,
+    TimedOut,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedContent,
+)
 from moorage.core.ids import new_uuid
 from moorage.database.engine import retried
 from moorage.flows.rooms import Rooms
@@ -129,6 +138,8 @@ class Exchange:
             raise
         except Problem as problem:
             return self._fault(problem)
+        except asyncio.CancelledError:  # the process ends, and nothing else cancels a request
+            return self._fault(Unavailable(reason="This process of Moorage is ending; repeat the call."))
         except Exception:
             log.exception("%s %s failed (%s)", self._scope["method"], self._scope["path"], self.request_id)
             return self._fault(Problem())
