@@ -11,10 +11,12 @@ from moorage.core.errors import Blocker
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
 from moorage.operations import events
+from moorage.volumes.backend import Cache
 from moorage.volumes.errors import (
     AccessExists,
     AccessNotFound,
     DefaultTypeNotFound,
+    InvalidInput,
     InvalidType,
     TypeExists,
     TypeNameNotFound,
@@ -23,12 +25,21 @@ from moorage.volumes.errors import (
 from moorage.volumes.records import default_types, type_access, volume_types, volumes
 
 MULTIATTACH = "multiattach"
+WRITE_CACHE = "moorage:write_cache"  #: "back" or "through": what an acknowledged write of the type's volumes survives
 MOST_NAMED = 100  #: volumes that a refusal names
 
 
 def is_true(spec: str | None) -> bool:
     """Whether an extra spec's value asks for a capability."""
     return spec is not None and spec.strip().lower() in ("<is> true", "true")
+
+
+def write_cache(specs: Mapping[str, str]) -> str | None:
+    """The write cache that a type asks for; None where it says nothing."""
+    asked = specs.get(WRITE_CACHE)
+    if asked is not None and asked not in list(Cache):
+        raise InvalidInput(reason=f"{WRITE_CACHE} is {' or '.join(Cache)}, not {asked[:64]!r}.")
+    return asked
 
 
 def visible(tx: Transaction, caller: Caller, id: str) -> Mapping[str, Any]:
@@ -92,6 +103,7 @@ def create(
     tx: Transaction, name: str, description: str | None, is_public: bool, extra_specs: Mapping[str, str]
 ) -> Mapping[str, Any]:
     """Make a type."""
+    write_cache(extra_specs)
     _name_is_free(tx, name, None)
     id = new_uuid()
     values = {"name": name, "description": description, "is_public": is_public, "extra_specs": dict(extra_specs)}
@@ -104,7 +116,8 @@ def create(
 
 
 def change(tx: Transaction, row: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Change columns of the locked type `row`."""
+    """Change columns of the locked type `row`. Volumes that there are stay what they are."""
+    write_cache(values.get("extra_specs", {}))
     if "name" in values and values["name"] != row["name"]:
         _name_is_free(tx, values["name"], row["id"])
     try:

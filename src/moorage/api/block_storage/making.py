@@ -91,7 +91,7 @@ def _new(
         availability_zone=zone,
         name=asked["name"],
         description=asked["description"],
-        cache=source["cache"] if source else settings.cache,
+        cache=volume_type.write_cache(type_row["extra_specs"]) or (source["cache"] if source else settings.cache),
         metadata=asked["metadata"] or {},
         source_volid=source["id"] if source else None,
         image_id=source["image_id"] if source else None,
