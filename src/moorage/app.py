@@ -25,6 +25,7 @@ from moorage.drivers.backends import registry as backends
 from moorage.drivers.connectors import registry as connectors
 from moorage.drivers.stores import registry as stores
 from moorage.duty import HostDuty
+from moorage.flows import mend_volume
 from moorage.flows.lapse_leases import listen_and_lapse
 from moorage.flows.reconcile import at_start
 from moorage.flows.registry import FLOWS
@@ -147,6 +148,7 @@ class App:
         """Look after this host from now on: adopt what runs, bring it in line with the rows, serve the host's queue."""
         self.equip(self.lock.fileno())
         at_start(self.rooms)
+        mend_volume.watch(self.rooms)
         self.runner.serve(self.rooms.host_queue)
 
     def _backend(self, settings: BackendSettings, lock: int | None) -> Backend:

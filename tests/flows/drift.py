@@ -21,9 +21,12 @@ V = {"OpenStack-API-Version": "volume 3.71"}
 class Drift:
     """What tests of reconciliation do and look at."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, *, watched: bool = False) -> None:
+        """Unless it is `watched`, deaths are not noticed at once, so that there is something to find and repair."""
         self.cloud, self.rooms = cloud, cloud.app.rooms
         self.backend: Any = self.rooms.backends["files"]
+        if not watched:
+            self.backend._watch.stop()
 
     def volume(self, **more: Any) -> str:
         """A new volume, available."""
@@ -33,12 +36,12 @@ class Drift:
         self.until(lambda: self.status(id) == "available")
         return id
 
-    def shared(self) -> str:
+    def shared(self, **more: Any) -> str:
         """A new volume that several may use."""
         body = {"volume_type": {"name": f"shared-{new_uuid()}", "extra_specs": {"multiattach": "<is> True"}}}
         reply = self.cloud.call("POST", "/volume/v3/types", body, as_="moorage-admin", headers=V)
         assert reply.status == 200, reply.body
-        return self.volume(volume_type=reply.json["volume_type"]["id"])
+        return self.volume(volume_type=reply.json["volume_type"]["id"], **more)
 
     def status(self, volume: str) -> str:
         return str(self.cloud.call("GET", f"/volume/v3/volumes/{volume}", headers=V).json["volume"]["status"])

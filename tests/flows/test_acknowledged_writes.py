@@ -15,15 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
 
-from moorage.flows import reconcile
-from moorage.volumes import layers
-from moorage.volumes.backend import Cache, Format, Layer
-from moorage.volumes.records import volumes
+from moorage.volumes.backend import Cache
 from tests.cloud import running
 from tests.drivers.loops import run
-from tests.flows import promises
+from tests.flows import heads, promises
 from tests.flows.drift import Drift, V
 from tests.flows.promises import CLUSTER, MIB, Device, Disk, Network, Patient, Record
 
@@ -32,10 +28,11 @@ pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(3000)]
 CHAOS = "MOORAGE_CHAOS" in os.environ
 ROUNDS = int(os.environ.get("MOORAGE_KILLS", "25" if CHAOS else "1"))
 SEED = os.environ.get("MOORAGE_TEST_SEED", "1")
-BELOW = 7  #: the number of every block of what an overlay lies on
 
 # The parts of a volume, in MiB: a file system, what fio has flushed, what fio is writing, what recorders change.
 FILES, FLUSHED, BUSY, RECORDED, BLOCKS = (0, 32), (64, 1), (96, 2), 128, 128
+
+SHOWN = range(RECORDED * MIB, RECORDED * MIB + BLOCKS * CLUSTER, promises.BLOCK)
 
 # fmt: off
 HEADS = (
@@ -62,8 +59,8 @@ class Trial:
     def __init__(self, drift: Drift, kind: str, cache: Cache, door: str) -> None:
         self._drift, self._lossless, self._gated = drift, kind == "raw" or cache is Cache.THROUGH, door == "gate"
         self._resumes = self._lossless and self._gated
-        self.volume = _volume(drift, kind, cache)
-        self.record = Record(RECORDED * MIB, BLOCKS, BELOW if kind == "overlay" else promises.ZEROES)
+        self.volume = heads.volume(drift, kind, cache, SHOWN)
+        self.record = Record(RECORDED * MIB, BLOCKS, heads.BELOW if kind == "overlay" else promises.ZEROES)
         self._connector: dict[str, Any] = {"nbd": True} if self._gated else {"local": True}
         self.attachment = drift.attach(self.volume, **self._connector)
         self._patient: Patient | None = None
@@ -122,7 +119,6 @@ class Trial:
 
     def _settled(self) -> bool:
         """Whether somebody has seen to the death."""
-        reconcile.every_minute(self._drift.rooms)
         served = self._drift.backend.survey().get(self.volume)
         if self._drift.row(self.attachment)["state"] == "error_attaching":
             return served is None
@@ -174,34 +170,10 @@ def _sample(disk: Disk) -> list[bytes]:
     return [disk.read(BUSY[0] * MIB + index * CLUSTER, promises.BLOCK) for index in range(BUSY[1] * MIB // CLUSTER)]
 
 
-def _volume(drift: Drift, kind: str, cache: Cache) -> str:
-    """A volume with a head of that kind."""
-    if kind == "overlay":
-        source = drift.volume()
-        holder = drift.attach(source)
-        disk = Device(drift.device(holder))
-        for index in range(BLOCKS):
-            for offset in range(0, CLUSTER, promises.BLOCK):
-                disk.write(RECORDED * MIB + index * CLUSTER + offset, promises.content(BELOW))
-        disk.close()
-        drift.detach(holder)
-        volume = drift.volume(source_volid=source)
-    else:
-        volume = drift.volume()
-    with drift.rooms.database.write() as tx:
-        if kind == "qcow2":  # no flow makes such a head yet; those that will have it behave like this
-            head = Layer(f"volumes/{volume}/qcow2-1", Format.QCOW2, 1 << 30)
-            drift.backend.create(head)
-            layers.enter(tx, head, "files")
-            tx.run(update(volumes).where(volumes.c.id == volume).values(head=head.name))
-        tx.run(update(volumes).where(volumes.c.id == volume).values(cache=str(cache)))
-    return volume
-
-
 @pytest.fixture
 def drift(state_dir: Path) -> Iterator[Drift]:
     with running(state_dir) as cloud:
-        drift = Drift(cloud)
+        drift = Drift(cloud, watched=True)
         yield drift
         drift.clean()
 

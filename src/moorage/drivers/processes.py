@@ -116,13 +116,10 @@ class Identity:
         return self._watch(patience_s, None)
 
     def _watch(self, patience_s: float, number: signal.Signals | None) -> bool:
-        try:
-            descriptor = os.pidfd_open(self.pid)
-        except ProcessLookupError:
+        descriptor = look_at(self)
+        if descriptor is None:
             return True
         try:
-            if self.boot != boot_id() or _start(self.pid) != self.start:
-                return True  # asked after the descriptor was opened, which therefore means this process
             if number is not None:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(descriptor, number)
@@ -134,6 +131,19 @@ class Identity:
             return gone
         finally:
             os.close(descriptor)
+
+
+def look_at(process: Identity) -> int | None:
+    """A descriptor of the process, which becomes readable at its end; None: that has come. The caller closes it."""
+    try:
+        descriptor = os.pidfd_open(process.pid) if process.pid else None
+    except ProcessLookupError:
+        return None
+    # Asked after the descriptor was opened, which therefore means this process.
+    if descriptor is not None and (process.boot != boot_id() or _start(process.pid) != process.start):
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _start(pid: int) -> int | None:

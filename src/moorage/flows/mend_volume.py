@@ -1,5 +1,6 @@
 """Mend a volume: make who can reach it agree with the rows. It waits its turn, like any operation on the volume."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from moorage.volumes import status
 from moorage.volumes.backend import Served
 from moorage.volumes.records import attachments, volumes
 
+log = logging.getLogger(__name__)
+
 
 def mend(work: Work) -> None:
     """The volume is served to whom the rows say, and to nobody else."""
@@ -31,15 +34,15 @@ class Seen:
     devices: Mapping[str, Device]  #: by attachment
 
 
-def look(rooms: Rooms) -> Seen:
-    """What there is on the machine now."""
-    served = {name: backend.survey() for name, backend in rooms.backends.items()}
+def look(rooms: Rooms, volume: str | None = None) -> Seen:
+    """What there is on the machine now; of `volume` alone, if it is named."""
+    served = {name: backend.survey(volume) for name, backend in rooms.backends.items()}
     return Seen(served, rooms.devices.present() if rooms.devices is not None else {})
 
 
 def mend_now(rooms: Rooms, volume: str, seen: Seen | None = None) -> None:
     """The same, for whoever is alone with the volume, and has been since he has `seen` what there is."""
-    seen = seen or look(rooms)
+    seen = seen or look(rooms, volume)
     with rooms.database.read() as tx:
         want = wanted(tx, rooms.host, volume)[volume]
         c = attachments.c
@@ -62,6 +65,17 @@ def begin(tx: Transaction, rooms: Rooms, volume: str) -> str:
             return str(operation["id"])
     project = row["project_id"] if row else None
     return journal.begin(tx, MENDING, "volume", volume, queue=rooms.host_queue, project_id=project)
+
+
+def watch(rooms: Rooms) -> None:
+    """From now on, a volume whose daemon or gate dies is mended at once; what is already dead, too."""
+
+    def died(volume: str) -> None:
+        log.warning("a storage daemon or a gate of volume %s has died", volume)
+        rooms.database.transact(lambda tx: begin(tx, rooms, volume))
+
+    for backend in rooms.backends.values():
+        backend.watch(died)
 
 
 MEND_VOLUME = Flow(MENDING, (Step("mend", mend, forward_only=True),), settle=status.settle)

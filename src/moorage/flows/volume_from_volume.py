@@ -1,7 +1,10 @@
 """
-Make a volume from a volume: the source's head is frozen, and both get a new one on it. No byte is copied.
+Make a volume from a volume: the source's head is frozen, and both get a new one on it. No byte is copied, and who
+writes to the source goes on writing.
 
 That takes both volumes' turns: the new volume's operation is parked until the source's ("freeze-volume") is over.
+Freezing enters the source's new head into the rows before its server goes over to it, and is never turned back from
+there: whichever of the two a server writes to when it dies, the new head on the old one shows all of it.
 """
 
 from collections.abc import Mapping
@@ -13,24 +16,35 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Conflict
 from moorage.database import Transaction
 from moorage.flows.volume_ends import made
-from moorage.flows.volume_layers import GIB, fresh, give_head, prefix, sweep, take_back_head, volume_of
+from moorage.flows.volume_layers import GIB, backend_of, fresh, give_head, sweep, take_back_head, volume_of
 from moorage.operations import journal
 from moorage.operations.flow import After, Flow, Step, Work
 from moorage.operations.journal import Stored
 from moorage.operations.records import OVER, State
 from moorage.volumes import attachment, layers, status, volume
+from moorage.volumes.backend import Format, Layer
 from moorage.volumes.errors import InvalidVolume
 from moorage.volumes.records import volumes
 from moorage.volumes.volume import New, Rules
+
+COPIED = ("available", "in-use")  #: what a volume is that may be copied
+
+
+class ChainTooLong(Conflict):
+    """Volume {volume} lies on {depth} layers; it cannot be frozen again before some of them are merged."""
+
+    code = "layer.chain-too-long"
 
 
 def begin(
     tx: Transaction, caller: Caller, source: Mapping[str, Any], new: New, rules: Rules, key: str | None = None
 ) -> Mapping[str, Any]:
     """Begin to make a volume of `source`, whose row and whose project's quota are locked."""
-    if source["status"] != "available" or attachment.held(tx, source["id"]):
+    live = rules.traits is None or rules.traits.advance
+    allowed = COPIED if live or not attachment.held(tx, source["id"]) else ()
+    if source["status"] not in allowed:
         raise InvalidVolume(
-            reason=f"Volume {source['id']} status must be available to be copied, "
+            reason=f"Volume {source['id']} status must be {' or '.join(allowed or COPIED[:1])} to be copied, "
             f"but the current status is {source['status']}.",
             blockers=volume.blockers(tx, source),
         )
@@ -40,24 +54,40 @@ def begin(
     return row
 
 
-def freeze(work: Work) -> Mapping[str, Any]:
-    """The volume's head is a new layer on the one that it was; the volume in `for` is counted as a user of that one."""
+def layer(work: Work) -> Mapping[str, Any]:
+    """There is an empty layer on the volume's head, which no row names yet."""
     row = volume_of(work)
     if row["head"] is None:
         raise Conflict(reason=f"Volume {work.resource_id} has no data.")
-    if row["head"].startswith(prefix(work)):
-        with work.rooms.database.read() as tx:
-            return {"frozen": (layers.row_of(tx, row["head"]) or {})["parent"]}
     with work.rooms.database.read() as tx:
         below = layers.chain(tx, row["head"])
-    layer = fresh(work, row["size_gib"] * GIB, below)
-    with work.transaction() as tx:
-        tx.lock(volumes, [work.resource_id, work.input["for"]])
-        layers.enter(tx, layer, row["backend"])
-        tx.run(update(volumes).where(volumes.c.id == work.resource_id).values(head=layer.name))
-        waiting = update(volumes).where(volumes.c.id == work.input["for"], volumes.c.head.is_(None))
-        tx.run(waiting.values(base=below.name))
-    return {"frozen": below.name}
+    if layers.depth(below) >= layers.DEEPEST_CHAIN:
+        raise ChainTooLong(volume=work.resource_id, depth=layers.depth(below))
+    made = fresh(work, row["size_gib"] * GIB, below)
+    return {"layer": made.name, "below": below.name}
+
+
+def freeze(work: Work) -> Mapping[str, Any]:
+    """
+    The volume's head is the new layer, also for whoever serves it; the volume in `for` is counted as a user of the one
+    below.
+    """
+    row, made = volume_of(work), work.results["layer"]
+    if row["head"] != made["layer"]:
+        with work.transaction() as tx:
+            _enter(tx, work, made["layer"], made["below"])
+    with work.rooms.database.read() as tx:
+        head = layers.chain(tx, made["layer"])
+    backend_of(work).advance(work.resource_id, head)
+    return {"frozen": made["below"]}
+
+
+def _enter(tx: Transaction, work: Work, name: str, below: str) -> None:
+    waiting = work.input["for"]
+    row = {found["id"]: found for found in tx.lock(volumes, [work.resource_id, waiting])}[work.resource_id]
+    layers.enter(tx, Layer(name, Format.QCOW2, row["size_gib"] * GIB, layers.chain(tx, below)), row["backend"])
+    tx.run(update(volumes).where(volumes.c.id == work.resource_id).values(head=name))
+    tx.run(update(volumes).where(volumes.c.id == waiting, volumes.c.head.is_(None)).values(base=below))
 
 
 def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:
@@ -86,12 +116,16 @@ def head(work: Work) -> Mapping[str, Any]:
         raise Conflict(reason=f"The source of volume {work.resource_id} is gone.")
     with work.rooms.database.read() as tx:
         below = layers.chain(tx, row["base"])
-    layer = fresh(work, work.input["size_gib"] * GIB, below)
-    give_head(work, layer, "overlay-on-volume")
-    return {"layer": layer.name}
+    made_layer = fresh(work, work.input["size_gib"] * GIB, below)
+    give_head(work, made_layer, "overlay-on-volume")
+    return {"layer": made_layer.name}
 
 
-FREEZE_VOLUME = Flow("freeze-volume", (Step("head", freeze, undo=sweep),), settle=settle)
+FREEZE_VOLUME = Flow(
+    "freeze-volume",
+    (Step("layer", layer, undo=sweep), Step("head", freeze, forward_only=True)),
+    settle=settle,
+)
 
 VOLUME_FROM_VOLUME = Flow(
     "volume-from-volume", (Step("freeze", wait), Step("head", head, undo=take_back_head)), settle=made

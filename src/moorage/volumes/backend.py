@@ -126,6 +126,7 @@ class Traits:
 
     multiattach: bool = False  #: one volume may be published to several holders
     extend_attached: bool = False  #: `extend` works while published
+    advance: bool = False  #: `advance` works while published, under the hands of all who write
     doors: frozenset[Door] = frozenset()
     overlays: frozenset[str] = frozenset()  #: formats of image files that a layer may lie on directly
     converts: frozenset[str] = frozenset()  #: formats of image files that `convert` reads
@@ -164,6 +165,14 @@ class Backend(ABC):
         """Open `export` of the volume whose head is `head`, starting its server where it has none."""
 
     @abstractmethod
+    def advance(self, volume: str, head: Layer) -> None:
+        """
+        Let whoever serves `volume` write to `head` from now on, an empty layer on the one that it had: what was
+        acknowledged before is below, durable, what comes later above, and no connection breaks. Not served, or so
+        already, is fine.
+        """
+
+    @abstractmethod
     def withdraw(self, volume: str, attachment: str, *, careful: bool = False) -> None:
         """
         Close the door of `attachment`: when this returns no write of its holder lands any more, whatever he does, and
@@ -172,8 +181,16 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def survey(self) -> Mapping[str, Served]:
-        """Every volume that is served now, and those whose server died and was not yet cleared away."""
+    def survey(self, volume: str | None = None) -> Mapping[str, Served]:
+        """
+        Every volume (or this one) that is served now, and those whose server died and was not yet cleared away.
+        """
+
+    def watch(self, died: Callable[[str], None]) -> None:
+        """
+        From now until `close`, call `died`, on a thread of the backend, with each volume whose server or door ends
+        though nobody asked for it; also with those where that has happened already. May be left out.
+        """
 
     @abstractmethod
     def clear(self, volume: str) -> None:

@@ -16,6 +16,7 @@ from moorage.volumes.backend import Format, Layer
 from moorage.volumes.records import layers, volumes
 
 LONGEST_CHAIN = 200
+DEEPEST_CHAIN = 128  #: of a head that still gets one above it
 
 
 class LayerMissing(Conflict):
@@ -44,6 +45,11 @@ def chain(tx: Transaction, name: str) -> Layer:
         layer = Layer(row["id"], Format(row["format"]), row["size_bytes"], layer)
     assert layer is not None
     return layer
+
+
+def depth(layer: Layer) -> int:
+    """How many layers there are, from this one down."""
+    return 1 + (depth(layer.parent) if layer.parent is not None else 0)
 
 
 def enter(

@@ -58,16 +58,25 @@ class MemoryBackend(Backend):
         server.exports[export.attachment] = export
         return Connection(uri=f"memory://{export.name}")
 
+    def advance(self, volume: str, head: Layer) -> None:
+        server = self._servers.get(volume)
+        if server is None or server.head == head.name:
+            return
+        if head.parent is None or head.parent.name != server.head:
+            raise Conflict(reason=f"The volume {volume} is served from {server.head}.")
+        server.head = head.name
+
     def withdraw(self, volume: str, attachment: str, *, careful: bool = False) -> None:
         if server := self._servers.get(volume):
             server.exports.pop(attachment, None)
             if not server.exports:
                 self.clear(volume)
 
-    def survey(self) -> Mapping[str, Served]:
+    def survey(self, volume: str | None = None) -> Mapping[str, Served]:
         return {
-            volume: Served(alive=True, exports=frozenset(server.exports), head=server.head, lossless=True)
-            for volume, server in self._servers.copy().items()
+            id: Served(alive=True, exports=frozenset(server.exports), head=server.head, lossless=True)
+            for id, server in self._servers.copy().items()
+            if volume in (None, id)
         }
 
     def clear(self, volume: str) -> None:

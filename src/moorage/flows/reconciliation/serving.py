@@ -67,6 +67,7 @@ def mend(rooms: Rooms, want: Wanted, served: Served | None, devices: Mapping[str
             rooms.database.transact(lambda tx: loss.admit(tx, want.volume, loss.DIED))
         backend.clear(want.volume)
     elif served is not None:
+        _advance(rooms, want, served, backend)
         for attachment in sorted(served.exports - set(kept) - want.owned):
             backend.withdraw(want.volume, attachment)
         if not kept and not want.owned and not want.under_way:
@@ -97,6 +98,16 @@ def remove_device(rooms: Rooms, attachment: str, *, flush: bool = True) -> None:
         except Problem as problem:
             log.warning("%s", problem.sentence)
     rooms.devices.disconnect(attachment)
+
+
+def _advance(rooms: Rooms, want: Wanted, served: Served, backend: Backend) -> None:
+    """Complete what a freeze has begun: the server writes to the head that the rows name, if only it has to go over."""
+    if want.row is None or want.row["head"] is None:
+        return
+    with rooms.database.read() as tx:
+        head = layers.chain(tx, want.row["head"])
+    if served.head == head.name or (head.parent is not None and served.head == head.parent.name):
+        backend.advance(want.volume, head)
 
 
 def _reopen(rooms: Rooms, want: Wanted, ids: Sequence[str], backend: Backend) -> None:

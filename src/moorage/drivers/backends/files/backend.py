@@ -23,7 +23,8 @@ from moorage.drivers.backends.files.records import Entry, Records, Server
 from moorage.drivers.backends.files.rights import Rights, private_directory
 from moorage.drivers.backends.files.sockets import Sockets
 from moorage.drivers.backends.files.spares import Spares
-from moorage.drivers.processes import Helpers
+from moorage.drivers.backends.files.watch import Watch
+from moorage.drivers.processes import Helpers, Identity
 from moorage.volumes.backend import (
     Backend,
     BackendUnsure,
@@ -65,6 +66,7 @@ class FilesBackend(Backend):
 
     traits = Traits(
         multiattach=True,
+        advance=True,
         doors=frozenset(Door),
         overlays=frozenset({"raw", "qcow2", "iso"}),
         converts=frozenset(DRIVERS),
@@ -83,7 +85,8 @@ class FilesBackend(Backend):
         self._rights = rights or Rights.of()
         self._root = root
         self._layers = Layers(root, self._rights, Helpers(lock))
-        self._records = Records(_record_directory(root), root)
+        self._watch = Watch(self._still_named)
+        self._records = Records(_record_directory(root), root, self._watch.follow)
         self._sockets = Sockets(run_dir, self._rights.door_gid)
         self._sockets.prepare()
         self._daemons = Daemons(self._layers, self._records, self._sockets, self._rights)
@@ -166,6 +169,20 @@ class FilesBackend(Backend):
             self._daemons.start(server)
         return server
 
+    def advance(self, volume: str, head: Layer) -> None:
+        with self._turn(volume):
+            server = self._records.load(volume)
+            if server is None or not self._records.alive(server):
+                return
+            if server.head != head.name:
+                if head.parent is None or head.parent.name != server.head:
+                    raise ServedOtherwise(volume=volume, what=f"the head {server.head}")
+                self._layers.check(head)
+                server.head, server.format = head.name, head.format
+                server.layers = tuple(layer.name for layer in lineage(head))
+                self._records.save(server, durable=True)  # first: a death in between loses, by the record, not less
+            self._daemons.load(server, head)
+
     def _open(self, server: Server, export: Export) -> Connection:
         wanted = Entry(export.attachment, export.name, export.read_only, export.door)
         entry = server.entries.get(export.attachment)
@@ -225,15 +242,15 @@ class FilesBackend(Backend):
         else:
             self._daemons.forget(server.volume)
 
-    def survey(self) -> Mapping[str, Served]:
+    def survey(self, volume: str | None = None) -> Mapping[str, Served]:
         found = {}
-        for volume in self._records.volumes():
-            turn = self._turn(volume)
+        for id in self._records.volumes() if volume is None else (volume,):
+            turn = self._turn(id)
             free = turn.begin()
             try:
-                server = self._records.load(volume)
+                server = self._records.load(id)
                 if server is not None:
-                    found[volume] = self._look(server, talk=free)
+                    found[id] = self._look(server, talk=free)
             finally:
                 if free:
                     turn.end()
@@ -267,7 +284,26 @@ class FilesBackend(Backend):
                 self._gates.shut(entry)
             self._daemons.stop(server)
 
+    def watch(self, died: Callable[[str], None]) -> None:
+        self._watch.start(died)
+        for volume in self._records.volumes():
+            with self._turn(volume):
+                server = self._records.load(volume)
+                if server is not None and server.home == self._records.home:
+                    self._watch.follow(volume, server.processes)
+
+    def _still_named(self, volume: str, process: Identity) -> bool | None:
+        turn = self._turn(volume)
+        if not turn.begin():
+            return None
+        try:
+            server = self._records.load(volume)
+            return server is not None and process in server.processes
+        finally:
+            turn.end()
+
     def close(self) -> None:
+        self._watch.stop()
         self._spares.close()
 
     def space(self) -> Space:

@@ -5,6 +5,7 @@ It listens on two sockets that we bound for it and that only we can open.  It kn
 exports are given to it over QMP.
 """
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,6 @@ from moorage.drivers.backends.files.rights import Rights
 from moorage.drivers.backends.files.sockets import Sockets
 from moorage.volumes.backend import BackendUnsure, Layer
 
-NODE = "head"
 QUIT_PATIENCE_S = 30.0
 KILL_PATIENCE_S = 10.0
 
@@ -81,11 +81,21 @@ class Daemons:
                 raise missing(problem) from problem
 
     def load(self, server: Server, head: Layer) -> None:
-        """Leave the daemon with the node of `head` on its parents."""
+        """
+        Leave the daemon with the node of `head` on its parents; one that has the parent's as its head goes on above it,
+        with all its exports.
+        """
+        top, below = node(head.name), node(head.parent.name) if head.parent is not None else ""
         with self.talk(server, "open") as monitor:
-            nodes = monitor.ask("query-named-block-nodes", flat=True)
-            if not any(node["node-name"] == NODE for node in nodes):
-                monitor.ask("blockdev-add", node_name=NODE, **self._layers.chain(head))
+            known = {found["node-name"]: found for found in monitor.ask("query-named-block-nodes", flat=True)}
+            if below not in known:
+                if top not in known:
+                    monitor.ask("blockdev-add", node_name=top, **self._layers.chain(head))
+                return
+            if top not in known:
+                monitor.ask("blockdev-add", node_name=top, **{**self._layers.chain(head), "backing": None})
+            if not known.get(top, {}).get("backing_file"):
+                monitor.ask("blockdev-snapshot", node=below, overlay=top)
 
     @contextmanager
     def talk(self, server: Server, verb: str) -> Iterator[qmp.Monitor]:
@@ -150,3 +160,8 @@ class Daemons:
         self._sockets.monitor(volume).unlink(missing_ok=True)
         self._sockets.exports(volume).unlink(missing_ok=True)
         self._records.remove(volume)
+
+
+def node(layer: str) -> str:
+    """What a daemon calls the node of the head `layer`; parents that it never wrote to have no name."""
+    return "n" + hashlib.sha256(layer.encode()).hexdigest()[:24]

@@ -10,7 +10,7 @@ import time
 
 from moorage.core.ids import new_secret
 from moorage.drivers.backends.files import nbd, qmp
-from moorage.drivers.backends.files.daemon import NODE, Daemons
+from moorage.drivers.backends.files.daemon import Daemons, node
 from moorage.drivers.backends.files.problems import NotDurable
 from moorage.drivers.backends.files.records import Entry, Server
 from moorage.drivers.backends.files.sockets import Sockets
@@ -76,7 +76,7 @@ def identifier(name: str) -> str:
 def _add(monitor: qmp.Monitor, server: Server, identifier: str, name: str, *, writable: bool) -> None:
     through = writable and server.cache is Cache.THROUGH
     options = {"writable": writable, "writethrough": through}
-    monitor.ask("block-export-add", type="nbd", id=identifier, node_name=NODE, name=name, **options)
+    monitor.ask("block-export-add", type="nbd", id=identifier, node_name=node(server.head), name=name, **options)
 
 
 def _close(monitor: qmp.Monitor, identifier: str) -> None:

@@ -7,7 +7,7 @@ of the state directory: in a copy of that directory the servers of the original 
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,13 +56,20 @@ class Server:
     lost: bool = False  #: it died with a writer's cache, of which his siblings saw more than there is now
     entries: dict[str, Entry] = field(default_factory=dict)
 
+    @property
+    def processes(self) -> frozenset[Identity]:
+        """The daemon and the gates."""
+        return frozenset({self.process} | {entry.gate for entry in self.entries.values() if entry.gate is not None})
+
 
 class Records:
-    """The records of one backend, a file for each volume in use."""
+    """The records of one backend, a file for each volume in use; `follow` hears of the processes in each."""
 
-    def __init__(self, directory: Path, root: Path) -> None:
+    def __init__(
+        self, directory: Path, root: Path, follow: Callable[[str, frozenset[Identity]], None] = lambda *_: None
+    ) -> None:
         private_directory(directory, 0o700)
-        self._directory = directory
+        self._directory, self._follow = directory, follow
         self.home = root.stat().st_ino
 
     def _path(self, volume: str) -> Path:
@@ -101,11 +108,13 @@ class Records:
             if durable:
                 os.fsync(file.fileno())
         draft.replace(path)
+        self._follow(server.volume, server.processes)
 
     def remove(self, volume: str) -> None:
         """Forget the server. Unknown is fine."""
         self._path(volume).with_suffix(DRAFT).unlink(missing_ok=True)
         self._path(volume).unlink(missing_ok=True)
+        self._follow(volume, frozenset())
 
     def processes(self) -> set[Identity]:
         """The processes that any record names."""
