@@ -29,7 +29,7 @@ def head_of(plane: Plane, kind: str) -> Layer:
 def killed_under_writes(plane: Plane, export: Export, head: Layer, cache: Cache) -> Writers:
     """Writers whose daemon was killed in the middle of it."""
     writers = Writers(plane.backend.publish(export, head, cache), SIZE)
-    assert eventually(lambda: writers.acknowledged > WRITES)
+    assert eventually(lambda: writers.acknowledged > WRITES and all(writer.acknowledged for writer in writers.all))
     os.kill(plane.daemon(), signal.SIGKILL)
     writers.join()
     return writers

@@ -21,7 +21,7 @@ class Writer(threading.Thread):
 
     def __init__(self, connection: Connection, share: int, size: int) -> None:
         super().__init__(daemon=True)
-        self._connection = connection
+        self._connection, self.share = connection, share
         self._offsets = range(share * BLOCK, size, CONNECTIONS * BLOCK)
         self.acknowledged: dict[int, int] = {}
         self.under_way: tuple[int, int] | None = None
@@ -41,13 +41,17 @@ class Writer(threading.Thread):
                     self.ended = True
                     return
                 self.acknowledged[offset] = number
+                self.wrote(offset)
+
+    def wrote(self, offset: int) -> None:
+        """Called after each write that was acknowledged."""
 
 
 class Writers:
     """Several of them, and the check of what they were told."""
 
-    def __init__(self, connection: Connection, size: int) -> None:
-        self.all = [Writer(connection, share, size) for share in range(CONNECTIONS)]
+    def __init__(self, connection: Connection, size: int, kind: type[Writer] = Writer) -> None:
+        self.all = [kind(connection, share, size) for share in range(CONNECTIONS)]
         for writer in self.all:
             writer.start()
 

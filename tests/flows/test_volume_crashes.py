@@ -1,6 +1,7 @@
 """Every flow of volumes, on real files: killed anywhere it converges, failing anywhere it unwinds, twice is once."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,16 @@ SCENES = {
 }
 ELSEWHERE = {"mend-volume"}  # tests/flows/test_reconcile.py
 LINES = (3, 9, 20, 40, 80)
-PLACES = [(kind, point) for kind in SCENES for point in crash.points(FLOWS[kind], LINES)]
+
+
+def points(kind: str, lines: tuple[int, ...] = LINES) -> list[Point]:
+    """Where a flow is killed; on the way back, it was turned back by the last step at which that can happen."""
+    turning = [step.name for step in FLOWS[kind].steps if not step.forward_only]
+    found = crash.points(FLOWS[kind], lines)
+    return [replace(point, fail=turning[-1]) if point.back and turning else point for point in found]
+
+
+PLACES = [(kind, point) for kind in SCENES for point in points(kind)]
 SAMPLE = [(kind, Point(FLOWS[kind].steps[-1].name, "line", 20)) for kind in SCENES]
 CHAOS = pytest.mark.skipif("MOORAGE_CHAOS" not in os.environ, reason="every crash point on PostgreSQL: make chaos")
 
@@ -88,7 +98,7 @@ def test_everything_done_twice_is_done_once(state_dir: Path, kind: str, fails: b
     scene.check(row)
 
 
-LETTING_GO = [p for p in crash.points(FLOWS["volume-from-conversion"], (9, 20, 40)) if p.step == "release" or p.back]
+LETTING_GO = [p for p in points("volume-from-conversion", (9, 20, 40)) if p.step == "release" or p.back]
 
 
 @pytest.mark.parametrize("point", LETTING_GO, ids=str)
@@ -96,6 +106,25 @@ def test_a_conversion_killed_anywhere_takes_the_bytes_of_a_deleted_image_along(s
     factory = f"{volume_scenes.__name__}:{volume_scenes.from_deleted_image.__name__}"
     row = crash.converges(factory, f"sqlite:///{state_dir}/moorage.db", state_dir, point)
     assert row["state"] == State.DONE or point.back
+
+
+@pytest.mark.parametrize("point", points("freeze-volume", (3, 9, 20, 40, 60, 80, 100)), ids=str)
+def test_a_volume_in_use_whose_freezing_is_killed_anywhere_is_frozen_or_as_before(
+    state_dir: Path, point: Point
+) -> None:
+    factory = f"{volume_scenes.__name__}:{volume_scenes.freeze_in_use.__name__}"
+    row = crash.converges(factory, f"sqlite:///{state_dir}/moorage.db", state_dir, point)
+    assert row["state"] == (State.UNDONE if point.back else State.DONE)
+
+
+@pytest.mark.parametrize("step", ["layer", "twice"])
+def test_a_volume_in_use_is_frozen_once_or_not_at_all(state_dir: Path, step: str) -> None:
+    factory = f"{volume_scenes.__name__}:{volume_scenes.freeze_in_use.__name__}"
+    scene = crash.build(factory, f"sqlite:///{state_dir}/moorage.db", state_dir)
+    id = scene.begin()
+    change = crash.twice if step == "twice" else lambda flows, kind: crash.failing(flows, kind, step)
+    scene.flows = change(scene.flows, "freeze-volume")
+    scene.check(crash.recover(scene, id))
 
 
 def test_every_flow_of_volumes_has_its_scene() -> None:

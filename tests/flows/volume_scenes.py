@@ -26,7 +26,7 @@ from moorage.images.records import images, locations
 from moorage.operations import journal
 from moorage.operations.records import State
 from moorage.volumes import attachment, layers, queue, quota, reservation, volume, volume_type
-from moorage.volumes.backend import Door
+from moorage.volumes.backend import Connection, Door
 from moorage.volumes.bootstrap import bootstrap
 from moorage.volumes.queue import Asked
 from moorage.volumes.records import attachments, volumes
@@ -34,6 +34,7 @@ from moorage.volumes.records import layers as layer_rows
 from moorage.volumes.settings import VolumeSettings
 from moorage.volumes.status import derive
 from moorage.volumes.volume import New, Rules
+from tests.drivers.clients import client
 from tests.operations.crash import Scene, recover
 
 HOST, PROJECT = "here", "d" * 32
@@ -91,11 +92,16 @@ class World:
         """What a verb returns, all operations that it has begun being over."""
         with self.database.write() as tx:
             result = begin(tx)
+        self.finish()
+        return result
+
+    def finish(self) -> None:
+        """Let all operations that are open come to their end."""
         with self.database.read() as tx:
-            found = tx.all(select(journal.operations.c.id).order_by(journal.operations.c.created_at))
+            query = select(journal.operations.c.id).where(journal.is_open())
+            found = tx.all(query.order_by(journal.operations.c.created_at))
         for row in found:
             recover(self.scene(lambda: ""), row["id"])
-        return result
 
     def made(self) -> str:
         """A blank volume that is there."""
@@ -238,6 +244,50 @@ def freeze(url: str, state: Path) -> Scene:
         assert row is not None and row["status"] == "available"
 
     return _scene(url, state, begin, check)
+
+
+def freeze_in_use(url: str, state: Path) -> Scene:
+    """The same while a client writes to the volume, through a gate that stays as it is."""
+
+    def begin(world: World) -> str:
+        world.other = world.volume = world.made()
+        world.run(lambda tx: _open(world, tx))
+        with world.database.write() as tx:
+            row, claim = reservation.locked(tx, CALLER, _claim(tx, world.other)["id"])
+            reservation.complete(tx, CALLER, row, claim)
+        with client(Connection(claim["connection"]["uri"])) as nbd:
+            nbd.pwrite(BEFORE, 0)
+        with world.database.write() as tx:
+            _copy(world, tx)
+        return world.operation("freeze-volume")
+
+    def check(world: World, done: bool) -> None:
+        with world.database.read() as tx:
+            claim = _claim(tx, world.volume)
+            head = layers.chain(tx, (world.row(world.volume) or {})["head"])
+        assert (claim["state"], claim["generation"]) == ("attached", 1)
+        (served,) = world.backend.survey().values()
+        assert (served.alive, served.head, head.parent is not None) == (True, head.name, done)
+        with client(Connection(claim["connection"]["uri"])) as nbd:
+            assert nbd.pread(len(BEFORE), 0) == BEFORE
+            nbd.pwrite(AFTER, 0)
+            assert nbd.pread(len(BEFORE), 0) == AFTER
+        if done:
+            assert head.parent is not None
+            with (world.rooms.state / head.parent.name).open("rb") as file:
+                assert file.read(len(BEFORE)) == BEFORE
+        with world.database.read() as tx:
+            copied = tx.one(select(volumes).where(volumes.c.source_volid == world.volume)) or {}
+        assert copied["base"] == (head.parent.name if head.parent is not None else None)
+
+    return _scene(url, state, begin, check)
+
+
+BEFORE, AFTER = b"before" * 1024, b"after!" * 1024
+
+
+def _claim(tx: Transaction, volume_id: str) -> Rows:
+    return tx.one(select(attachments).where(attachments.c.volume_id == volume_id)) or {}
 
 
 def extend(url: str, state: Path) -> Scene:

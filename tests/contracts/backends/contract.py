@@ -238,6 +238,54 @@ class BackendContract:
         with self.attached(backend, head), pytest.raises(Problem):
             backend.delete(parent.name)
 
+    # freezing
+
+    def test_advancing_twice_is_advancing_once_and_what_is_not_served_needs_none(self, backend: Backend) -> None:
+        below, above = layer(), layer("volumes/v1/freeze-1", parent=layer())
+        backend.create(below)
+        backend.create(above)
+        backend.advance("v1", above)
+        assert backend.survey() == {}
+        backend.publish(export("a1"), below, Cache.BACK)
+        backend.advance("v1", above)
+        backend.advance("v1", above)
+        served = backend.survey()["v1"]
+        assert (served.head, served.exports) == (above.name, {"a1"})
+        backend.publish(export("a2"), above, Cache.BACK)
+        assert backend.survey()["v1"].exports == {"a1", "a2"}
+
+    def test_a_volume_goes_over_to_no_head_but_one_on_its_own(self, backend: Backend) -> None:
+        below, other = layer(), layer("volumes/v2/create-1")
+        strange = layer("volumes/v1/freeze-1", parent=other)
+        for made in (below, other, strange):
+            backend.create(made)
+        backend.publish(export("a1"), below, Cache.BACK)
+        with pytest.raises(Problem):
+            backend.advance("v1", strange)
+        assert backend.survey()["v1"].head == below.name
+
+    @pytest.mark.usefixtures("bytes_too")
+    @pytest.mark.parametrize("kind", Format)
+    def test_what_was_written_before_is_below_and_what_comes_later_above(self, backend: Backend, kind: Format) -> None:
+        below = layer(format=kind)
+        backend.create(below)
+        tops = [below]
+        with self.attached(backend, below) as writer, self.attached(backend, below, read_only=True) as reader:
+            for number in range(1, 4):
+                writer.pwrite(bytes([number]) * 512, 0)
+                tops.append(layer(f"volumes/v1/freeze-{number}", parent=tops[-1]))
+                backend.create(tops[-1])
+                backend.advance("v1", tops[-1])
+                clone = layer(f"volumes/c{number}/clone-1", parent=tops[-2])
+                backend.create(clone)
+                writer.pwrite(b"\xff" * 512, 0)
+                assert reader.pread(512, 0) == b"\xff" * 512
+                assert self.read(backend, clone, 512) == bytes([number]) * 512
+        assert self.read(backend, tops[-1], 512) == b"\xff" * 512
+        for number, frozen in enumerate(tops[:-1], 1):
+            clone = replace(layer(f"volumes/c{number}/clone-1", parent=frozen))
+            assert self.read(backend, clone, 512) == bytes([number]) * 512
+
     # foreign formats
 
     def test_what_no_layer_can_lie_on_is_converted_once(self, backend: Backend, foreign: Foreign) -> None:
