@@ -95,14 +95,6 @@ class World:
         self.finish()
         return result
 
-    def finish(self) -> None:
-        """Let all operations that are open come to their end."""
-        with self.database.read() as tx:
-            query = select(journal.operations.c.id).where(journal.is_open())
-            found = tx.all(query.order_by(journal.operations.c.created_at))
-        for row in found:
-            recover(self.scene(lambda: ""), row["id"])
-
     def made(self) -> str:
         """A blank volume that is there."""
         return str(self.run(lambda tx: volume.create(tx, CALLER, self.new(tx), RULES))["id"])
@@ -278,7 +270,8 @@ def freeze_in_use(url: str, state: Path) -> Scene:
                 assert file.read(len(BEFORE)) == BEFORE
         with world.database.read() as tx:
             copied = tx.one(select(volumes).where(volumes.c.source_volid == world.volume)) or {}
-        assert copied["base"] == (head.parent.name if head.parent is not None else None)
+            below = (layers.row_of(tx, copied["head"]) or {})["parent"] if copied["head"] else None
+        assert below == (head.parent.name if head.parent is not None else None)
 
     return _scene(url, state, begin, check)
 
