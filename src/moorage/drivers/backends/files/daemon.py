@@ -61,8 +61,8 @@ class Daemons:
         except BaseException as error:
             said = daemon.abandon()
             self.forget(server.volume)
-            if isinstance(error, BackendUnsure):
-                raise ServerRefused(volume=server.volume, verb="start", why=said or "it is silent") from error
+            if isinstance(error, BackendUnsure) and said:  # one that was only silent is gone, and is tried again
+                raise ServerRefused(volume=server.volume, verb="start", why=said) from error
             raise
 
     def _begin(self, volume: str) -> processes.Daemon:

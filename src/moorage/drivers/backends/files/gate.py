@@ -74,7 +74,9 @@ class Gates:
         if nbd.greets(family, address, OPEN_PATIENCE_S):
             gate.release()
         else:
-            raise GateFailed(attachment=entry.attachment, why=gate.abandon() or "it is silent")
+            if said := gate.abandon():
+                raise GateFailed(attachment=entry.attachment, why=said)
+            raise BackendUnsure(backend="files", verb="open")  # it was silent and is gone: to be tried again
 
     def _listen(self, entry: Entry, export: Export) -> socket.socket:
         if export.door is Door.SOCKET:
