@@ -1,14 +1,36 @@
-"""A scene on each database."""
+"""A scene on each database: one for each file of tests, cleared after each test; `fresh` for those that count."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import migrate
+from tests.postgres import Server
 from tests.races.scene import Scene, playing
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def stage(request: pytest.FixtureRequest, postgres_server: Server) -> Iterator[Scene]:
+    state = Path(tempfile.mkdtemp(prefix="moor-", dir="/tmp"))
+    if request.param == "sqlite":
+        with playing(f"sqlite:///{state}/moorage.db", state, quota_volumes=-1) as scene:
+            yield scene
+    else:
+        with postgres_server.database("schema", migrate) as url, playing(url, state, quota_volumes=-1) as scene:
+            yield scene
+    shutil.rmtree(state)
+
+
 @pytest.fixture
-def scene(database_url: str, state_dir: Path) -> Iterator[Scene]:
+def scene(stage: Scene) -> Iterator[Scene]:
+    yield stage
+    stage.clear()
+
+
+@pytest.fixture
+def fresh(database_url: str, state_dir: Path) -> Iterator[Scene]:
     with playing(database_url, state_dir) as scene:
         yield scene

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from moorage.volumes import quota
 from moorage.volumes.records import attachments
 from tests.races.tripwire import PATIENCE_S, Tripwire
-from tests.volumes.rig import DEMO, Reply, Rig
+from tests.volumes.rig import DEMO, Reply, Rig, running
 
 ROUNDS = 4  #: how often two calls are made to meet
 FIRST, SECOND = "1" * 8 + "-0000-4000-8000-" + "1" * 12, "2" * 8 + "-0000-4000-8000-" + "2" * 12
@@ -99,6 +99,15 @@ class Scene:
         with self.rig.database.read() as tx:
             return quota.usage(tx, DEMO), quota.recount(tx, DEMO)
 
+    def clear(self) -> None:
+        """Let go of all volumes, so that nothing is served."""
+        with self.rig.database.read() as tx:
+            c = attachments.c
+            held = {row["volume_id"] for row in tx.all(select(c.volume_id).where(c.state != "detached"))}
+        for volume in held:
+            assert self.reset(volume, "available").status == 202
+        assert self.backend.survey() == {}
+
     @contextmanager
     def during(self, verb: str, call: Callable[[], Reply]) -> Iterator["Future[Reply]"]:
         """Within the block the backend stands still in `verb`, to which `call` has brought it."""
@@ -127,9 +136,7 @@ def codes(replies: Sequence[Reply]) -> list[int]:
 
 
 @contextmanager
-def playing(url: str, state: Path) -> Iterator[Scene]:
-    from tests.volumes.rig import running
-
+def playing(url: str, state: Path, **configured: Any) -> Iterator[Scene]:
     backend = Tripwire()
-    with running(url, state, backend=backend) as rig:
+    with running(url, state, backend=backend, **configured) as rig:
         yield Scene(rig, backend)

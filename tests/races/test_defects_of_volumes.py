@@ -26,45 +26,45 @@ def test_defect_j_work_that_ends_leaves_the_status_that_the_attachments_give(sce
     assert (scene.status(id), scene.state(claim)) == ("reserved", "reserved")
 
 
-def test_defect_m_of_two_that_want_the_volume_for_themselves_one_gets_it(scene: Scene) -> None:
+def test_defect_m_of_two_that_want_the_volume_for_themselves_one_gets_it(fresh: Scene) -> None:
     """There are no transfers, backups and snapshots yet; a longer volume and a holder exclude one another likewise."""
     for _ in range(ROUNDS):
-        id = scene.volume()
+        id = fresh.volume()
         made, extended, deleted = at_once(
-            lambda id=id: scene.create(id),  # type: ignore[misc]
-            lambda id=id: scene.extend(id, 2),  # type: ignore[misc]
-            lambda id=id: scene.delete_volume(id),  # type: ignore[misc]
+            lambda id=id: fresh.create(id),  # type: ignore[misc]
+            lambda id=id: fresh.extend(id, 2),  # type: ignore[misc]
+            lambda id=id: fresh.delete_volume(id),  # type: ignore[misc]
         )
         assert made.status in (200, 400, 404) and extended.status in (202, 400, 404)
         if made.status == 200:
             assert deleted.status == 400
-            held, size = scene.rows(id), scene.rig.call("GET", f"/volumes/{id}").json["volume"]["size"]
+            held, size = fresh.rows(id), fresh.rig.call("GET", f"/volumes/{id}").json["volume"]["size"]
             assert (len(held), size) == (1, 2 if extended.status == 202 else 1)
         elif deleted.status == 202:
-            assert scene.rig.settled(id) == "gone"
+            assert fresh.rig.settled(id) == "gone"
         assert (made.status == 200) + (deleted.status == 202) <= 1
-    usage, counted = scene.quota()
+    usage, counted = fresh.quota()
     assert usage == counted
 
 
-def test_defect_n_the_source_of_a_copy_may_go_while_it_is_copied(scene: Scene) -> None:
+def test_defect_n_the_source_of_a_copy_may_go_while_it_is_copied(fresh: Scene) -> None:
     for _ in range(ROUNDS):
-        source = scene.volume()
+        source = fresh.volume()
         copied, deleted = at_once(
-            lambda id=source: scene.rig.call("POST", "/volumes", {"volume": {"source_volid": id}}),  # type: ignore[misc]
-            lambda id=source: scene.delete_volume(id),  # type: ignore[misc]
+            lambda id=source: fresh.rig.call("POST", "/volumes", {"volume": {"source_volid": id}}),  # type: ignore[misc]
+            lambda id=source: fresh.delete_volume(id),  # type: ignore[misc]
         )
         assert copied.status in (202, 400, 404) and deleted.status in (202, 400)
         if copied.status == 202:
             copy = copied.json["volume"]["id"]
-            assert scene.rig.settled(copy) == "available"
-            assert scene.delete_volume(copy).status == 202
-            assert scene.rig.settled(copy) == "gone"
-        if scene.rig.settled(source) != "gone":
-            assert scene.delete_volume(source).status == 202
-            assert scene.rig.settled(source) == "gone"
-        assert scene.backend.layers() == frozenset()
-    assert scene.quota() == ({}, {})
+            assert fresh.rig.settled(copy) == "available"
+            assert fresh.delete_volume(copy).status == 202
+            assert fresh.rig.settled(copy) == "gone"
+        if fresh.rig.settled(source) != "gone":
+            assert fresh.delete_volume(source).status == 202
+            assert fresh.rig.settled(source) == "gone"
+        assert fresh.backend.layers() == frozenset()
+    assert fresh.quota() == ({}, {})
 
 
 def test_defect_o_an_extend_that_is_killed_is_finished_or_undone(database_url: str, state_dir: Path) -> None:
@@ -72,30 +72,46 @@ def test_defect_o_an_extend_that_is_killed_is_finished_or_undone(database_url: s
     assert row["state"] == State.DONE
 
 
-def test_defect_o_an_extend_that_fails_leaves_the_volume_as_it_was(scene: Scene) -> None:
-    id = scene.volume()
-    scene.backend.fail("extend")
-    assert scene.extend(id, 5).status == 202
-    assert scene.rig.settled(id) == "available"
-    assert scene.rig.call("GET", f"/volumes/{id}").json["volume"]["size"] == 1
-    usage, counted = scene.quota()
+def test_defect_o_an_extend_that_fails_leaves_the_volume_as_it_was(fresh: Scene) -> None:
+    id = fresh.volume()
+    fresh.backend.fail("extend")
+    assert fresh.extend(id, 5).status == 202
+    assert fresh.rig.settled(id) == "available"
+    assert fresh.rig.call("GET", f"/volumes/{id}").json["volume"]["size"] == 1
+    usage, counted = fresh.quota()
     assert usage == counted
     assert usage["gigabytes"] == 1
 
 
-def test_defect_p_the_owner_is_charged_and_nothing_is_charged_for_what_did_not_come(scene: Scene) -> None:
-    id = scene.volume()
-    assert scene.rig.call("PUT", f"/os-quota-sets/{DEMO}", {"quota_set": {"gigabytes": 3}}, "admin").status == 200
-    refused = scene.extend(id, 4, "admin")
+def test_defect_p_the_owner_is_charged_and_nothing_is_charged_for_what_did_not_come(fresh: Scene) -> None:
+    id = fresh.volume()
+    assert fresh.rig.call("PUT", f"/os-quota-sets/{DEMO}", {"quota_set": {"gigabytes": 3}}, "admin").status == 200
+    refused = fresh.extend(id, 4, "admin")
     assert refused.status == 413, "an administrator extends it at its owner's charge"
     made, extended = at_once(
-        lambda: scene.rig.call("POST", "/volumes", {"volume": {"size": 2}}), lambda: scene.extend(id, 3, "admin")
+        lambda: fresh.rig.call("POST", "/volumes", {"volume": {"size": 2}}), lambda: fresh.extend(id, 3, "admin")
     )
     assert {made.status, extended.status} == {202, 413}
-    assert scene.rig.settled(id) == "available"
-    usage, counted = scene.quota()
+    assert fresh.rig.settled(id) == "available"
+    usage, counted = fresh.quota()
     assert usage == counted
     assert usage["gigabytes"] == 3
+
+
+def test_defect_q_a_change_of_type_is_whole_or_nothing(scene: Scene) -> None:
+    asked = {"os-retype": {"new_type": "multiattach", "migration_policy": "never"}}
+    for _ in range(ROUNDS):
+        id = scene.volume()
+        changed, *made = at_once(
+            lambda id=id: scene.rig.call("POST", f"/volumes/{id}/action", asked),  # type: ignore[misc]
+            lambda id=id: scene.create(id),  # type: ignore[misc]
+            lambda id=id: scene.create(id),  # type: ignore[misc]
+        )
+        shown = scene.rig.call("GET", f"/volumes/{id}").json["volume"]
+        whole = changed.status == 202
+        assert (shown["multiattach"], shown["volume_type"]) == (whole, "multiattach" if whole else "files")
+        assert whole or sum(reply.status == 200 for reply in made) == 1
+        assert len(scene.rows(id)) == sum(reply.status == 200 for reply in made)
 
 
 def test_defect_u_a_detach_leaves_the_status_that_something_else_gives(scene: Scene) -> None:
@@ -107,18 +123,18 @@ def test_defect_u_a_detach_leaves_the_status_that_something_else_gives(scene: Sc
         assert (scene.status(id), scene.rows(id), scene.backend.survey()) == (status, [], {})
 
 
-def test_defect_aa_a_service_that_was_switched_off_stays_off(scene: Scene, state_dir: Path) -> None:
+def test_defect_aa_a_service_that_was_switched_off_stays_off(fresh: Scene, state_dir: Path) -> None:
     def state(rig: Rig) -> list[str]:
         found = rig.call("GET", "/os-services?binary=cinder-volume", as_="admin").json["services"]
         return [one["status"] for one in found]
 
     (host,) = {
-        one["host"] for one in scene.rig.call("GET", "/os-services?binary=cinder-volume", as_="admin").json["services"]
+        one["host"] for one in fresh.rig.call("GET", "/os-services?binary=cinder-volume", as_="admin").json["services"]
     }
     asked = {"binary": "cinder-volume", "host": host}
-    assert scene.rig.call("PUT", "/os-services/disable", asked, "admin").status == 200
-    assert state(scene.rig) == ["disabled"]
-    again = Rig(scene.rig.database.url, state_dir)
+    assert fresh.rig.call("PUT", "/os-services/disable", asked, "admin").status == 200
+    assert state(fresh.rig) == ["disabled"]
+    again = Rig(fresh.rig.database.url, state_dir)
     try:
         assert state(again) == ["disabled"]
     finally:

@@ -41,9 +41,9 @@ def test_lp_1916980_1935011_what_is_told_of_a_detach_is_what_is_so_after_it(scen
     assert codes(replies) == [200] * 4
     with scene.rig.database.read() as tx:
         told = [(row["what"], row["resource_id"]) for row in tx.all(select(events).order_by(events.c.id))]
-    left = [resource for what, resource in told if what == "attachment.released"]
+    left = [resource for what, resource in told if what == "attachment.released" and resource in claims]
     assert sorted(left) == sorted(claims)
-    last = max(n for n, (what, _) in enumerate(told) if what == "attachment.released")
+    last = max(n for n, (what, _) in enumerate(told) if what == "attachment.released" and told[n][1] in claims)
     assert [what for what, resource in told[last + 1 :] if resource == id] == ["volume.status"]
     mentioned = [{one["id"] for one in reply.json["attachments"]} for reply in replies]
     for claim, rest in zip(claims, mentioned, strict=True):
@@ -53,10 +53,11 @@ def test_lp_1916980_1935011_what_is_told_of_a_detach_is_what_is_so_after_it(scen
 def test_lp_1935057_an_export_that_does_not_go_at_first_is_removed_and_nothing_is_stuck(scene: Scene) -> None:
     id = scene.volume()
     claim = scene.attached(id, "h", FIRST)
+    before = scene.backend.calls.count("withdraw")
     scene.backend.fail("withdraw", times=2)
     assert scene.delete(claim).status == 200
     assert (scene.state(claim), scene.status(id), scene.backend.survey()) == ("detached", "available", {})
-    assert scene.backend.calls.count("withdraw") == 3
+    assert scene.backend.calls.count("withdraw") == before + 3
 
 
 def test_lp_1786327_1825957_another_attachment_on_the_same_host_keeps_its_connection(scene: Scene) -> None:

@@ -54,9 +54,9 @@ class Tripwire(MemoryBackend):
         self._pass("publish")
         return super().publish(export, head, cache)
 
-    def withdraw(self, volume: str, attachment: str) -> None:
+    def withdraw(self, volume: str, attachment: str, *, careful: bool = False) -> None:
         self._pass("withdraw")
-        super().withdraw(volume, attachment)
+        super().withdraw(volume, attachment, careful=careful)
 
     def extend(self, layer: Layer, size: int) -> None:
         self._pass("extend")
