@@ -106,6 +106,7 @@ def test_defect_k_a_volume_is_not_deleted_while_anybody_has_to_do_with_it(scene:
         if complete:
             scene.complete(claim)
         assert scene.delete_volume(id).status == 400
+    scene.backend.clear(id)
     scene.rig.database.transact(lambda tx: loss.lose(tx, id, [claim], "its server died"))
     assert scene.state(claim) == "error_attaching"
     assert scene.delete_volume(id).status == 400
@@ -124,12 +125,13 @@ def test_defect_k_delete_and_create_at_once_do_not_both_win(scene: Scene, host: 
         if made.status == 200:
             assert scene.status(id) == ("attaching" if host else "reserved")
         else:
-            assert scene.rig.settled(id) == "gone" and scene.backend.survey() == {}
+            assert scene.rig.settled(id) == "gone" and scene.backend.exports(id) == frozenset()
 
 
 def test_defect_l_an_attachment_in_error_is_in_the_way_of_the_next(scene: Scene) -> None:
     id = scene.volume()
     claim = scene.attached(id, "h", FIRST)
+    scene.backend.clear(id)
     scene.rig.database.transact(lambda tx: loss.lose(tx, id, [claim], "its server died"))
     assert (scene.state(claim), scene.status(id)) == ("error_attaching", "in-use")
     assert scene.create(id, "h2", SECOND).status == 400
