@@ -17,6 +17,7 @@ from tests.properties.world import World
 #: Runs of the machine, and batches in each of them.
 RUNS, BATCHES = (100, 20) if "MOORAGE_CHAOS" in os.environ else (6, 8)
 RUNS = int(os.environ.get("MOORAGE_RUNS", RUNS))
+RUN_PATIENCE_S = 60
 
 
 @pytest.fixture
@@ -25,6 +26,7 @@ def world(database_url: str, state_dir: Path) -> Iterator[World]:
         yield World(cloud)
 
 
+@pytest.mark.timeout(300 + RUNS * RUN_PATIENCE_S)
 def test_everything_that_was_seen_has_an_order_and_all_promises_hold(world: World, tmp_path: Path) -> None:
     places = [SOCKET, FIRST, SECOND, READER, *([DEVICE] if os.geteuid() == 0 else [])]
     with contextlib.suppress(Exception):  # tried again it is another one, or none
