@@ -154,6 +154,7 @@ class App:
     def _backend(self, settings: BackendSettings, lock: int | None) -> Backend:
         config = self.config
         options = backends.Options(
+            name=settings.name,
             root=Path(settings.path or config.state),
             run_dir=self.place.sockets,
             daemon_uid=config.rights.daemon_uid,

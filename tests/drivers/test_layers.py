@@ -250,3 +250,9 @@ def test_what_another_process_has_open_for_writing_is_not_served(plane: Plane) -
             other.publish(plane.export("a2"), head, Cache.BACK)
     finally:
         record.write_text(kept)
+
+
+def test_error_texts_name_the_backend_as_it_was_configured(state_dir: Path) -> None:
+    backend = FilesBackend(state_dir / "state", state_dir / "run", name="fast")
+    with pytest.raises(BackendFull, match="fast has no room"):
+        backend.create(Layer("volumes/v1/create-1", Format.RAW, 1 << 62))

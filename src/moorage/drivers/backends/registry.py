@@ -19,6 +19,7 @@ class BackendKindUnknown(Problem):
 class Options:
     """What a backend may need to know; each kind takes what it needs."""
 
+    name: str = "files"               #: what the configuration calls it; error texts name it
     root: Path = Path()               #: the directory that layers are named in
     run_dir: Path = Path()            #: the directory for sockets; its path is short
     daemon_uid: int | None = None     #: with root: who daemons run as (uid and gid)
@@ -44,7 +45,8 @@ def _files(options: Options) -> Backend:
 
     rights = Rights.of(options.daemon_uid, options.gate_uid, options.door_gid)
     tls = TlsDoor(options.gate_host, options.shown_host)
-    return FilesBackend(options.root, options.run_dir, rights, lock=options.lock, tls=tls, spares=options.spares)
+    how = {"lock": options.lock, "spares": options.spares, "name": options.name}
+    return FilesBackend(options.root, options.run_dir, rights, tls=tls, **how)  # type: ignore[arg-type]
 
 
 KINDS: Mapping[str, Callable[[Options], Backend]] = {

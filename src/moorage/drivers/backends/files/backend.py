@@ -81,16 +81,17 @@ class FilesBackend(Backend):
         lock: int | None = None,
         tls: TlsDoor | None = None,
         spares: int = 0,
+        name: str = "files",
     ) -> None:
         self._rights = rights or Rights.of()
         self._root = root
-        self._layers = Layers(root, self._rights, Helpers(lock))
+        self._layers = Layers(root, self._rights, Helpers(lock), name)
         self._watch = Watch(self._still_named)
-        self._records = Records(_record_directory(root), root, self._watch.follow)
+        self._records = Records(_record_directory(root), self._layers, self._watch.follow)
         self._sockets = Sockets(run_dir, self._rights.door_gid)
         self._sockets.prepare()
         self._daemons = Daemons(self._layers, self._records, self._sockets, self._rights)
-        spare_records = Records(root / "run" / "spares", root)
+        spare_records = Records(root / "run" / "spares", self._layers)
         spare_daemons = Daemons(self._layers, spare_records, self._sockets, self._rights)
         self._spares = Spares(spares, spare_daemons, spare_records, self._sockets, self._records.processes)
         self._exports = Exports(self._daemons, self._sockets)

@@ -39,7 +39,7 @@ class Daemons:
     """Starts and ends daemons, and is the only one who talks to them."""
 
     def __init__(self, layers: Layers, records: Records, sockets: Sockets, rights: Rights) -> None:
-        self._layers = layers
+        self._layers, self.backend = layers, layers.backend
         self._records = records
         self._sockets = sockets
         self._rights = rights
@@ -78,7 +78,7 @@ class Daemons:
             try:
                 return processes.start(argv, account=self._rights.daemon, inherit=inherit)
             except processes.ProgramMissing as problem:
-                raise missing(problem) from problem
+                raise missing(problem, self.backend) from problem
 
     def load(self, server: Server, head: Layer) -> None:
         """
@@ -105,7 +105,7 @@ class Daemons:
                 yield monitor
         except (qmp.Silent, qmp.Gone) as error:
             self.kill(server, verb)
-            raise BackendUnsure(backend="files", verb=verb) from error
+            raise BackendUnsure(backend=self.backend, verb=verb) from error
         except qmp.Refusal as error:
             raise ServerRefused(volume=server.volume, verb=verb, why=str(error)) from error
 
@@ -139,7 +139,7 @@ class Daemons:
     def kill(self, server: Server, verb: str) -> None:
         """Leave no process; a kernel that does not let it go is answered with `BackendUnsure`."""
         if self._records.alive(server) and not server.process.end(KILL_PATIENCE_S):
-            raise BackendUnsure(backend="files", verb=verb)
+            raise BackendUnsure(backend=self.backend, verb=verb)
 
     def stop(self, server: Server) -> None:
         """End a daemon in good order, or else by force, and forget it."""

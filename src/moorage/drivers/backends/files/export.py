@@ -43,18 +43,18 @@ class Exports:
     def close(self, server: Server, identifier: str) -> None:
         """Leave no export of that identifier. When this returns, no write through it lands any more."""
         with self._daemons.talk(server, "withdraw") as monitor:
-            _close(monitor, identifier)
+            _close(monitor, identifier, self._daemons.backend)
 
     def flush(self, server: Server) -> None:
         """Leave every write that the daemon has acknowledged durable."""
         with self._daemons.talk(server, "flush") as monitor:
-            _close(monitor, FLUSH)  # of somebody who was killed here
+            _close(monitor, FLUSH, self._daemons.backend)  # of somebody who was killed here
             name = new_secret()
             _add(monitor, server, FLUSH, name, writable=True)
             try:
                 self._flush(server, name)
             finally:
-                _close(monitor, FLUSH)
+                _close(monitor, FLUSH, self._daemons.backend)
 
     def _flush(self, server: Server, name: str) -> None:
         try:
@@ -62,10 +62,10 @@ class Exports:
                 client.request(nbd.FLUSH)
         except nbd.Failed as error:
             if error.args[0] in (errno.ENOSPC, errno.EDQUOT):
-                raise BackendFull(backend="files", needed=0) from error
+                raise BackendFull(backend=self._daemons.backend, needed=0) from error
             raise NotDurable(volume=server.volume, why=f"error {error}") from error
         except nbd.Broken as error:
-            raise BackendUnsure(backend="files", verb="flush") from error
+            raise BackendUnsure(backend=self._daemons.backend, verb="flush") from error
 
 
 def identifier(name: str) -> str:
@@ -79,7 +79,7 @@ def _add(monitor: qmp.Monitor, server: Server, identifier: str, name: str, *, wr
     monitor.ask("block-export-add", type="nbd", id=identifier, node_name=node(server.head), name=name, **options)
 
 
-def _close(monitor: qmp.Monitor, identifier: str) -> None:
+def _close(monitor: qmp.Monitor, identifier: str, backend: str) -> None:
     monitor.forget("BLOCK_EXPORT_DELETED", id=identifier)  # of one that was closed earlier in this conversation
     found = _present(monitor)
     if identifier not in found:
@@ -91,7 +91,7 @@ def _close(monitor: qmp.Monitor, identifier: str) -> None:
         if identifier not in _present(monitor):
             return
         if time.monotonic() > deadline:  # it answers, so the disk is slow: killing it would only hit siblings
-            raise BackendUnsure(backend="files", verb="withdraw")
+            raise BackendUnsure(backend=backend, verb="withdraw")
 
 
 def _present(monitor: qmp.Monitor) -> dict[str, bool]:

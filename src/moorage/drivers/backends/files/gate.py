@@ -63,7 +63,7 @@ class Gates:
                         argv, account=self._rights.gate, inherit=(inherited.fileno(),), listening=listener
                     )
             except processes.ProgramMissing as problem:
-                raise missing(problem) from problem
+                raise missing(problem, self._records.backend) from problem
             except OSError as error:
                 raise GateFailed(attachment=entry.attachment, why=str(error)) from error
             address = listener.getsockname()
@@ -116,7 +116,7 @@ class Gates:
     def shut(self, entry: Entry) -> None:
         """Leave no gate, socket or key of `entry`. This alone fences nothing."""
         if entry.gate is not None and not entry.gate.end(END_PATIENCE_S):
-            raise BackendUnsure(backend="files", verb="withdraw")
+            raise BackendUnsure(backend=self._records.backend, verb="withdraw")
         self._sockets.gate(entry.name).unlink(missing_ok=True)
         self._sockets.key(entry.name).unlink(missing_ok=True)
 

@@ -35,8 +35,8 @@ CONVERT_MEMORY_BYTES = 2 << 30  #: mostly address space, for the stacks of its t
 class Layers:
     """The files of one backend."""
 
-    def __init__(self, root: Path, rights: Rights, helpers: Helpers) -> None:
-        self.root = root
+    def __init__(self, root: Path, rights: Rights, helpers: Helpers, backend: str) -> None:
+        self.root, self.backend = root, backend
         self._rights = rights
         self._helpers = helpers
         private_directory(root / FAMILY, 0o711)
@@ -73,7 +73,7 @@ class Layers:
             self.check(layer)
         elif layer.parent is not None:
             self.check(layer.parent)
-        with room_for(layer.size):
+        with room_for(layer.size, self.backend):
             private_directory(path.parent, 0o711)
             unfinished.unlink(missing_ok=True)
             if not exists:
@@ -128,10 +128,10 @@ class Layers:
                 pen=pen,
             )
         except ProgramMissing as problem:
-            raise missing(problem) from problem
+            raise missing(problem, self.backend) from problem
         except ProgramFailed as problem:
             if os.strerror(errno.ENOSPC) in problem.sentence or os.strerror(errno.EDQUOT) in problem.sentence:
-                raise BackendFull(backend="files", needed=room) from problem
+                raise BackendFull(backend=self.backend, needed=room) from problem
             raise
 
     def check(self, layer: Layer) -> None:
@@ -174,7 +174,7 @@ class Layers:
                 self._image("resize", "-q", "json:" + json.dumps(self.chain(layer)), str(size), room=size)
                 _sync(path)
             return
-        with room_for(size):
+        with room_for(size, self.backend):
             if path.stat().st_size < size:
                 os.truncate(path, size)
             _sync(path)
@@ -213,9 +213,9 @@ def lineage(layer: Layer | None) -> Iterator[Layer]:
         layer = layer.parent
 
 
-def missing(problem: ProgramMissing) -> BackendMissing:
+def missing(problem: ProgramMissing, backend: str) -> BackendMissing:
     """The contract's words for a program that is not there."""
-    return BackendMissing(backend="files", missing=problem.facts["program"], remedy=problem.facts["remedy"])
+    return BackendMissing(backend=backend, missing=problem.facts["program"], remedy=problem.facts["remedy"])
 
 
 def _new_file(path: Path, account: Account, length: int) -> None:
@@ -241,11 +241,11 @@ def _sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def room_for(needed: int) -> Iterator[None]:
+def room_for(needed: int, backend: str) -> Iterator[None]:
     """What the kernel says of a full disk, in the contract's words."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise BackendFull(backend="files", needed=needed) from error
+            raise BackendFull(backend=backend, needed=needed) from error
         raise

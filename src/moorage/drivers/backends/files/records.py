@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from moorage.core.pids import boot_id
-from moorage.drivers.backends.files.layers import room_for
+from moorage.drivers.backends.files.layers import Layers, room_for
 from moorage.drivers.backends.files.rights import private_directory
 from moorage.drivers.processes import Identity
 from moorage.volumes.backend import Cache, Door, Format
@@ -66,11 +66,11 @@ class Records:
     """The records of one backend, a file for each volume in use; `follow` hears of the processes in each."""
 
     def __init__(
-        self, directory: Path, root: Path, follow: Callable[[str, frozenset[Identity]], None] = lambda *_: None
+        self, directory: Path, layers: Layers, follow: Callable[[str, frozenset[Identity]], None] = lambda *_: None
     ) -> None:
         private_directory(directory, 0o700)
         self._directory, self._follow = directory, follow
-        self.home = root.stat().st_ino
+        self.home, self.backend = layers.root.stat().st_ino, layers.backend
 
     def _path(self, volume: str) -> Path:
         return self._directory / (volume + SUFFIX)
@@ -102,7 +102,7 @@ class Records:
         path = self._path(server.volume)
         draft = path.with_suffix(DRAFT)
         text = msgspec.json.encode(server)
-        with room_for(len(text)), draft.open("wb", buffering=0) as file:
+        with room_for(len(text), self.backend), draft.open("wb", buffering=0) as file:
             if file.write(text) != len(text):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if durable:
