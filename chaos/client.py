@@ -180,7 +180,9 @@ class Client:
         if "connector" not in asked:
             answer = self.update(region, attachment)
         shown, generation = answer.json["attachment"], answer.headers["moorage-generation"]
-        self.wire.insist("POST", f"{ATTACHMENTS}/{attachment}/action", {"os-complete": None})
+        done = self.wire.insist("POST", f"{ATTACHMENTS}/{attachment}/action", {"os-complete": None})
+        if done.status != 204:
+            raise Interrupted(f"{attachment}: {done.status} {done.sentence()}")
         return attachment, generation, self.connect(shown)
 
     def _made(self, region: Region, answer: Answer) -> Answer:

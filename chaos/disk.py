@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 BLKROGET = 0x125E  #: the ioctl that says whether a block device is read-only
@@ -53,7 +54,7 @@ def connect(info: Mapping[str, Any]) -> Disk:
     if info["driver_volume_type"] == "nbd":
         return Network(str(info["uri"]), str(info["tls_psk"]) if info.get("tls_psk") else None)
     if info["driver_volume_type"] == "local":
-        return Device(str(info["device_path"]))
+        return Device(str(info["device_path"]), str(info["attachment_id"]))
     raise DiskError(f"unknown kind of connection: {json.dumps(info)[:200]}")
 
 
@@ -113,11 +114,16 @@ class Network:
 class Device:
     """A block device of this host, past its page cache."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, attachment: str) -> None:
+        """Open it, and make sure that it is still this attachment's: names of devices are used again."""
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC)
         except OSError as error:
             raise DiskError(f"open: {error}") from None
+        backing = Path(f"/sys/block/{Path(path).name}/loop/backing_file")
+        if not backing.exists() or attachment not in backing.read_text():
+            self.close()
+            raise DiskError(f"{path} is not attachment {attachment}'s any more")
         self._read_only = bool(int.from_bytes(fcntl.ioctl(self._fd, BLKROGET, bytes(4)), sys.byteorder))
 
     @property
