@@ -25,7 +25,7 @@ from moorage.hosts import lease
 from moorage.images.records import images, locations
 from moorage.operations import journal
 from moorage.operations.records import State
-from moorage.volumes import attachment, layers, queue, quota, reservation, volume, volume_type
+from moorage.volumes import attachment, layers, publication, queue, quota, reservation, volume, volume_type, withdrawal
 from moorage.volumes.backend import Connection, Door
 from moorage.volumes.bootstrap import bootstrap
 from moorage.volumes.queue import Asked
@@ -246,7 +246,7 @@ def freeze_in_use(url: str, state: Path) -> Scene:
         world.run(lambda tx: _open(world, tx))
         with world.database.write() as tx:
             row, claim = reservation.locked(tx, CALLER, _claim(tx, world.other)["id"])
-            reservation.complete(tx, CALLER, row, claim)
+            publication.complete(tx, CALLER, row, claim)
         with client(Connection(claim["connection"]["uri"])) as nbd:
             nbd.pwrite(BEFORE, 0)
         with world.database.write() as tx:
@@ -308,7 +308,7 @@ def publish(url: str, state: Path) -> Scene:
             claim, _ = reservation.reserve(tx, CALLER, world.locked(tx), None, "ro")
         with world.database.write() as tx:
             row, found = reservation.locked(tx, CALLER, claim["id"])
-            return str(reservation.publish(tx, CALLER, row, found, {"nbd": True, "host": HOST}, Door.SOCKET))
+            return str(publication.publish(tx, CALLER, row, found, {"nbd": True, "host": HOST}, Door.SOCKET))
 
     def check(world: World, done: bool) -> None:
         row = world.row(world.volume)
@@ -330,7 +330,7 @@ def wait_in_queue(url: str, state: Path) -> Scene:
             world.claim, operation = queue.join(tx, CALLER, world.locked(tx), asked, 300, None)
         with world.database.write() as tx:
             row, found = reservation.locked(tx, CALLER, held["id"])
-            reservation.withdraw(tx, CALLER, row, [found])
+            withdrawal.withdraw(tx, CALLER, row, [found])
         return operation
 
     def check(world: World, done: bool) -> None:
@@ -353,7 +353,7 @@ def withdraw(url: str, state: Path) -> Scene:
             claim = world.run(lambda tx: _open(world, tx))
         with world.database.write() as tx:
             row, found = reservation.locked(tx, CALLER, claim["id"])
-            return str(reservation.withdraw(tx, CALLER, row, [found]))
+            return str(withdrawal.withdraw(tx, CALLER, row, [found]))
 
     def check(world: World, done: bool) -> None:
         row = world.row(world.volume)

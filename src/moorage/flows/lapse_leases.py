@@ -16,7 +16,7 @@ from moorage.database import Transaction
 from moorage.flows.rooms import Rooms
 from moorage.hosts import lease
 from moorage.operations import events
-from moorage.volumes import reservation
+from moorage.volumes import withdrawal
 from moorage.volumes.attachment import State
 from moorage.volumes.records import attachments, volumes
 
@@ -72,7 +72,7 @@ def _of_volume(tx: Transaction, volume: str, ids: Sequence[str], at: int) -> str
             lapsed.append(claim)
     if not lapsed or not found:
         return None
-    return reservation.withdraw(tx, NOBODY, found[0], lapsed, reason="lease")
+    return withdrawal.withdraw(tx, NOBODY, found[0], lapsed, reason="lease")
 
 
 def _say(tx: Transaction, claim: Mapping[str, Any], row: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from moorage.flows import attachment_device, mend_volume
 from moorage.flows.volume_layers import backend_of
 from moorage.operations.flow import After, Flow, Step, Work
 from moorage.operations.records import State as Done
-from moorage.volumes import exports, layers, reservation, status
+from moorage.volumes import exports, layers, publication, status, withdrawal
 from moorage.volumes.attachment import State
 from moorage.volumes.backend import Cache
 from moorage.volumes.errors import VolumeNotFound
@@ -53,7 +53,7 @@ def record(tx: Transaction, operation: Mapping[str, Any]) -> None:
     tx.lock(volumes, [operation["resource_id"]])
     locked = tx.lock(attachments, [asked["attachment"]])
     claim = _still(locked[0] if locked else None, asked)
-    reservation.record(tx, claim, operation["results"]["publish"]["connection"])
+    publication.record(tx, claim, operation["results"]["publish"]["connection"])
 
 
 def _still(claim: Mapping[str, Any] | None, asked: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -79,9 +79,9 @@ def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:
         ours = claim["state"] == State.ATTACHING and claim["generation"] == asked["generation"]
         if operation["state"] == Done.UNDONE and ours:
             if asked["created"]:
-                reservation.release(tx, claim)
+                withdrawal.release(tx, claim)
             else:
-                reservation.unpublish(tx, claim)
+                publication.unpublish(tx, claim)
     status.evaluate(tx, operation["resource_id"])
 
 

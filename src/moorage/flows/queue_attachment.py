@@ -15,7 +15,7 @@ from moorage.operations.flow import After, Cancelled, Flow, Step, Work
 from moorage.operations.journal import Stored
 from moorage.operations.records import OVER
 from moorage.operations.records import State as Done
-from moorage.volumes import queue, reservation, status
+from moorage.volumes import publication, queue, reservation, status, withdrawal
 from moorage.volumes.attachment import State
 from moorage.volumes.backend import Door
 from moorage.volumes.errors import AttachmentNotFound, VolumeNotFound
@@ -61,7 +61,7 @@ def leave(work: Work) -> None:
         queue.drop(tx, work.resource_id)
         held = [row for row in tx.lock(attachments, [work.resource_id]) if row["state"] != State.DETACHED]
         if found and held:
-            reservation.withdraw(tx, _holder(held[0]), found[0], held)
+            withdrawal.withdraw(tx, _holder(held[0]), found[0], held)
         elif found:
             status.evaluate(tx, work.input["volume"])
 
@@ -88,7 +88,7 @@ def _begin(tx: Transaction, work: Work, place: Mapping[str, Any]) -> None:
     if not found or not claims or claims[0]["state"] != State.RESERVED:
         raise AttachmentNotFound(id=place["id"])
     where = (place["connector"], Door(place["door"]))
-    reservation.publish_made(tx, _holder(claims[0]), found[0], claims[0], *where, operation=work.input["publish"])
+    publication.publish_made(tx, _holder(claims[0]), found[0], claims[0], *where, operation=work.input["publish"])
 
 
 def unpublish(work: Work) -> None:

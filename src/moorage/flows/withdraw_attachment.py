@@ -8,7 +8,7 @@ from moorage.flows import attachment_device
 from moorage.flows.volume_layers import backend_of
 from moorage.operations.flow import Flow, Step, Work
 from moorage.operations.records import State as Done
-from moorage.volumes import loss, reservation, status
+from moorage.volumes import loss, status, withdrawal
 from moorage.volumes.attachment import State
 from moorage.volumes.backend import WritesLost
 from moorage.volumes.records import attachments, volumes
@@ -36,7 +36,7 @@ def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:
     tx.lock(volumes, [operation["resource_id"]])
     for claim in tx.lock(attachments, operation["input"]["attachments"]):
         if operation["state"] == Done.DONE and claim["state"] == State.DETACHING:
-            reservation.closed(tx, claim, operation["request_id"] or "", operation["input"].get("reason"))
+            withdrawal.closed(tx, claim, operation["request_id"] or "", operation["input"].get("reason"))
     status.evaluate(tx, operation["resource_id"])
 
 

@@ -50,6 +50,9 @@ HELD = frozenset(State) - {State.DETACHED}
 #: States in which the backend may have a door open.
 OPEN = HELD - {State.RESERVED}
 
+#: What a row says of its door.
+DOOR = ("door", "export", "secret", "connection")
+
 # fmt: off
 LIFE = lifecycle(
     # event       may come from                                          leads to

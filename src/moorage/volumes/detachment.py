@@ -10,7 +10,7 @@ from typing import Any
 from moorage.core.caller import Caller
 from moorage.core.errors import Blocker
 from moorage.database import Transaction
-from moorage.volumes import attachment, guard, hold, reservation, status, volume
+from moorage.volumes import attachment, guard, hold, status, volume, withdrawal
 from moorage.volumes.attachment import Mark, Origin, State
 from moorage.volumes.errors import HeldByServer, NotDetachable, OfAnotherVolume, SeveralAttachments
 from moorage.volumes.records import attachments
@@ -49,7 +49,7 @@ def disconnect(tx: Transaction, caller: Caller, row: Row, connector: Mapping[str
         return None
     locked = tx.lock(attachments, [attached[0]["id"]])
     guard.check(locked[0], caller, no_compute)
-    return reservation.withdraw(tx, caller, row, locked, keep=True)
+    return withdrawal.withdraw(tx, caller, row, locked, keep=True)
 
 
 def detach(tx: Transaction, caller: Caller, row: Row, id: str | None, no_compute: str) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from moorage.core.caller import Caller
 from moorage.database import Transaction
-from moorage.volumes import attachment, reservation, volume
+from moorage.volumes import attachment, publication, reservation, volume, withdrawal
 from moorage.volumes.attachment import Origin, State
 from moorage.volumes.backend import Door
 from moorage.volumes.errors import InvalidVolume, NotHoldable
@@ -62,7 +62,7 @@ def unreserve(tx: Transaction, caller: Caller, row: Row) -> str | None:
 def end(tx: Transaction, caller: Caller, row: Row, claims: Sequence[Row]) -> str | None:
     """Close the doors of `claims`, attachments of the locked volume `row`, and release them."""
     locked = tx.lock(attachments, [claim["id"] for claim in claims])
-    return reservation.withdraw(tx, caller, row, [claim for claim in locked if claim["state"] != State.DETACHED])
+    return withdrawal.withdraw(tx, caller, row, [claim for claim in locked if claim["state"] != State.DETACHED])
 
 
 def connect(
@@ -79,13 +79,13 @@ def connect(
     held = attachment.held(tx, row["id"])
     there = next((claim for claim in held if same(claim, connector) and claim["state"] != State.DETACHING), None)
     if there is not None and there["state"] in (State.ATTACHING, State.ATTACHED) and there["export"]:
-        return there, None if there["connection"] else reservation.publishing(tx, there)
+        return there, None if there["connection"] else publication.publishing(tx, there)
     plain = [claim for claim in of(caller, held) if not claim["connector"]]
     found = there or next(iter(plain), None)
     if found is not None:
         (claim,) = tx.lock(attachments, [found["id"]])
         tx.change(attachments, claim["id"], {"user_id": caller.user_id})
-        return claim, reservation.publish(tx, caller, row, claim, connector, door)
+        return claim, publication.publish(tx, caller, row, claim, connector, door)
     _may_hold(tx, row)
     return reservation.enter(tx, caller, row, connector, door, origin=str(Origin.HOLD))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from moorage.core.caller import Caller
 from moorage.database import Transaction
-from moorage.volumes import attachment, hold, reservation, volume
+from moorage.volumes import attachment, hold, publication, reservation, volume
 from moorage.volumes.attachment import Origin, State
 from moorage.volumes.errors import AlreadyAttached, InvalidVolume, WrongMode
 from moorage.volumes.records import attachments
@@ -84,7 +84,7 @@ def _settle(tx: Transaction, caller: Caller, row: Row, claim: Row, holder: Holde
     elif not claim["host"]:
         said["host"] = holder.host
     tx.change(attachments, claim["id"], said)
-    reservation.complete(tx, caller, row, {**claim, **said})
+    publication.complete(tx, caller, row, {**claim, **said})
 
 
 def _fits(tx: Transaction, row: Row, claim: Row, holder: Holder) -> None:

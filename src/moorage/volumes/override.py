@@ -9,7 +9,7 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Refused
 from moorage.database import Transaction
 from moorage.operations import events
-from moorage.volumes import attachment, reservation, status
+from moorage.volumes import attachment, status, withdrawal
 from moorage.volumes.errors import InvalidVolume
 from moorage.volumes.records import volumes
 
@@ -55,6 +55,6 @@ def reset(
     )
     operation = None
     if held and (to == "available" or attach_status == "detached"):
-        operation = reservation.withdraw(tx, caller, row, held)
+        operation = withdrawal.withdraw(tx, caller, row, held)
     status.evaluate(tx, row["id"])
     return operation

@@ -13,7 +13,7 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Malformed, Problem
 from moorage.database import Transaction
 from moorage.hosts import lease
-from moorage.volumes import attachment, doors, generation, guard, queue, reservation, volume
+from moorage.volumes import attachment, doors, generation, guard, publication, queue, reservation, volume, withdrawal
 from moorage.volumes.attachment import Origin, State
 from moorage.volumes.backend import Door
 from moorage.volumes.errors import NotReservable, NotReservableShared
@@ -105,7 +105,7 @@ def update(request: Request) -> Answer | Later:
     connector = request.body["attachment"]["connector"]
     with request.write() as tx:
         row, claim = _locked(tx, request, policy.ATTACHMENT_UPDATE)
-        operation = reservation.publish(tx, request.caller, row, claim, connector, door_for(request, row, connector))
+        operation = publication.publish(tx, request.caller, row, claim, connector, door_for(request, row, connector))
         _lease(tx, request, reservation.find(tx, request.caller, claim["id"]), claim["generation"])
         if operation is None:
             return _answer(request, claim, secret=True)
@@ -128,7 +128,7 @@ def complete(request: Request) -> Answer:
     """The holder sees the device."""
     with request.write() as tx:
         row, claim = _locked(tx, request, policy.ATTACHMENT_COMPLETE)
-        reservation.complete(tx, request.caller, row, claim)
+        publication.complete(tx, request.caller, row, claim)
         _lease(tx, request, claim)
     return Answer(204, headers=generation.shown(claim))
 
@@ -138,7 +138,7 @@ def delete(request: Request) -> Answer | Later:
     with request.write() as tx:
         row, claim = _locked(tx, request, policy.ATTACHMENT_DELETE)
         guard.check(claim, request.caller, request.rooms.settings.volumes.no_compute)
-        operation = reservation.withdraw(tx, request.caller, row, [claim])
+        operation = withdrawal.withdraw(tx, request.caller, row, [claim])
         if operation is None:
             return _remaining(row["id"])(request, tx)
     return Later(operation, _after(_detached(claim["id"], row["id"])))

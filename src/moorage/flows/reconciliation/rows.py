@@ -21,7 +21,7 @@ from moorage.images.records import images
 from moorage.operations import journal
 from moorage.operations.records import OVER, operations
 from moorage.operations.records import State as Op
-from moorage.volumes import reservation, status
+from moorage.volumes import publication, status, withdrawal
 from moorage.volumes.attachment import HELD, State
 from moorage.volumes.records import attachments, volumes
 
@@ -114,8 +114,8 @@ def _let_go(tx: Transaction, volume: str, attachment: str) -> str | None:
     if not rows or not claims or not _stands_still(claims[0]) or journal.open_on(tx, "volume", [volume]):
         return None
     if claims[0]["state"] != State.ATTACHING:
-        return reservation.withdraw(tx, NOBODY, rows[0], claims, reason="repair")
-    reservation.unpublish(tx, claims[0])
+        return withdrawal.withdraw(tx, NOBODY, rows[0], claims, reason="repair")
+    publication.unpublish(tx, claims[0])
     status.evaluate(tx, volume)
     return None
 
