@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moorage.config import Config
-from moorage.drivers.processes import ENVIRONMENT
+from moorage.drivers.programs import ENVIRONMENT
 
 PATIENCE_S = 10.0
 

@@ -17,7 +17,7 @@ from tests.drivers.clients import client
 from tests.drivers.plane import Plane
 
 PATTERN = b"steadily" * 512
-WATCHED = ("/moorage/drivers/backends/files/", "/moorage/drivers/processes.py")
+WATCHED = tuple(f"/moorage/drivers/{part}" for part in ("backends/files/", "daemons.py", "processes.py", "programs.py"))
 POINTS = 24
 ENDS = (-signal.SIGKILL, 0)  #: the latter where waiting took fewer lines than in the rehearsal
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from moorage.core.errors import Problem, Refused
-from moorage.drivers import processes
+from moorage.drivers import programs
 from moorage.drivers.backends.files import FilesBackend, headers
 from moorage.drivers.backends.files.problems import LayerDiffers, LayerMissing, OutOfReach
 from moorage.volumes.backend import BackendFull, BackendMissing, Cache, Format, Layer
@@ -173,7 +173,7 @@ def test_a_missing_program_disables_what_needs_it_and_says_how_to_get_it(
     plane: Plane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head = plane.layer(Format.RAW)
-    monkeypatch.setitem(processes.ENVIRONMENT, "PATH", str(plane.directory))
+    monkeypatch.setitem(programs.ENVIRONMENT, "PATH", str(plane.directory))
     with pytest.raises(BackendMissing, match="qemu-img is missing"):
         plane.layer(Format.QCOW2, part="create-2")
     with pytest.raises(BackendMissing, match="apt install qemu-system-common"):

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from moorage.core.errors import Conflict
-from moorage.drivers import processes
-from moorage.drivers.processes import Account, Helpers, Identity, Pen, ProgramFailed, ProgramMissing, ProgramSlow
+from moorage.drivers import daemons
+from moorage.drivers.processes import Identity
+from moorage.drivers.programs import Account, Helpers, Pen, ProgramFailed, ProgramMissing, ProgramSlow
 from tests.drivers.plane import arguments, eventually, running
 
 ROOM = 256 << 20
@@ -106,10 +107,10 @@ def test_a_helper_runs_as_whom_it_is_told_with_no_groups_of_ours() -> None:
 
 
 def test_a_daemon_begins_with_go_and_outlives_the_thread_that_started_it() -> None:
-    started: list[processes.Daemon] = []
+    started: list[daemons.Daemon] = []
 
     def begin() -> None:
-        daemon = processes.start(["sleep", "5432.1"])
+        daemon = daemons.start(["sleep", "5432.1"])
         assert "sh" in arguments(daemon.identity.pid).split()[0]
         daemon.go()
         daemon.release()
@@ -129,7 +130,7 @@ def test_a_daemon_whose_starter_dies_before_go_never_begins(tmp_path: Path) -> N
     mark = tmp_path / "mark"
     child = os.fork()
     if child == 0:
-        processes.start(["touch", str(mark)])
+        daemons.start(["touch", str(mark)])
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
     assert eventually(lambda: not named(str(mark)))
@@ -140,7 +141,7 @@ def test_a_daemon_inherits_what_it_is_given_and_nothing_else(tmp_path: Path) -> 
     secret, given = os.open(tmp_path / "a", os.O_CREAT), os.open(tmp_path / "b", os.O_CREAT)
     os.set_inheritable(secret, True)
     high = fcntl.fcntl(given, fcntl.F_DUPFD_CLOEXEC, 10)
-    daemon = processes.start(["sleep", "6543.2"], inherit=(high,))
+    daemon = daemons.start(["sleep", "6543.2"], inherit=(high,))
     daemon.go()
     daemon.release()
     pid = daemon.identity.pid
@@ -158,7 +159,7 @@ def test_a_listening_socket_is_handed_over_and_answers(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        daemon = processes.start(["nbdkit", "-f", "null", "1M"], listening=listener)
+        daemon = daemons.start(["nbdkit", "-f", "null", "1M"], listening=listener)
     daemon.go()
     daemon.release()
     argv = ["nbdinfo", "--size", f"nbd+unix:///?socket={path}"]
@@ -168,11 +169,11 @@ def test_a_listening_socket_is_handed_over_and_answers(tmp_path: Path) -> None:
 
 
 def test_an_abandoned_daemon_is_gone_and_its_last_words_are_kept() -> None:
-    daemon = processes.start(["ls", "/no-such-file"])
+    daemon = daemons.start(["ls", "/no-such-file"])
     daemon.go()
     assert eventually(lambda: not daemon.identity.alive())
     assert "no-such-file" in daemon.abandon()
-    waiting = processes.start(["sleep", "7654.3"])
+    waiting = daemons.start(["sleep", "7654.3"])
     waiting.abandon()
     assert not named("7654.3")
 
@@ -228,7 +229,7 @@ def test_waiting_for_the_end_of_a_process_sees_it() -> None:
 
 HELP = """
 import os, sys
-from moorage.drivers.processes import Helpers, Pen
+from moorage.drivers.programs import Helpers, Pen
 pen = Pen(file_limit_bytes=1 << 20, check=lambda: None)
 Helpers().run(sys.argv[1:], time_limit_s=60, memory_limit_bytes=1 << 30, pen=pen)
 """

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from moorage.core.errors import Refused, Unavailable
-from moorage.drivers import processes
+from moorage.drivers import daemons, programs
 from moorage.drivers.connectors import machine
 from moorage.drivers.connectors.machine import Loop, Mount, Program
 from moorage.drivers.connectors.tools import Slow, Tools
@@ -70,8 +70,8 @@ class LoopDevices(Devices):
             found.append("only root can make block devices")
         for program, package in NEEDED.items():
             try:
-                processes.find(program)
-            except processes.ProgramMissing:
+                programs.find(program)
+            except programs.ProgramMissing:
                 found.append(f"{program} is missing (apt install {package})")
         for path, what in (("/dev/loop-control", "loop devices"), ("/dev/fuse", "FUSE")):
             if not os.path.exists(path):
@@ -167,7 +167,7 @@ class LoopDevices(Devices):
         """Leave the export mounted on the mount file."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDONLY | os.O_CLOEXEC, 0o600))
-        server = processes.start([SERVER, *(["-r"] if read_only else []), str(path), *_reached(uri)])
+        server = daemons.start([SERVER, *(["-r"] if read_only else []), str(path), *_reached(uri)])
         server.go()
         deadline = time.monotonic() + MOUNT_PATIENCE_S
         while not any(mount.point == str(path) for mount in machine.mounts()):
@@ -242,7 +242,7 @@ def _reached(uri: str) -> list[str]:
     address, marker, key = uri.partition(KEY)
     if not marker:
         return [uri]
-    nbdkit = [processes.find("nbdkit"), "--exit-with-parent", "--foreground", "nbd"]
+    nbdkit = [programs.find("nbdkit"), "--exit-with-parent", "--foreground", "nbd"]
     return ["[", *nbdkit, f"uri={address}", "tls=require", f"tls-psk={unquote(key)}", "]"]
 
 

@@ -8,7 +8,7 @@ death: it is sent a signal, left behind, and buried later.
 import subprocess
 import threading
 
-from moorage.drivers.processes import ENVIRONMENT, find
+from moorage.drivers.programs import ENVIRONMENT, find
 
 SAID_BYTES = 500
 

@@ -24,7 +24,8 @@ from moorage.drivers.backends.files.rights import Rights, private_directory
 from moorage.drivers.backends.files.sockets import Sockets
 from moorage.drivers.backends.files.spares import Spares
 from moorage.drivers.backends.files.watch import Watch
-from moorage.drivers.processes import Helpers, Identity
+from moorage.drivers.processes import Identity
+from moorage.drivers.programs import Helpers
 from moorage.volumes.backend import (
     Backend,
     BackendUnsure,

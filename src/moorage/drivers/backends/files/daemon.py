@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from moorage.drivers import processes
+from moorage.drivers import daemons, programs
 from moorage.drivers.backends.files import qmp
 from moorage.drivers.backends.files.layers import Layers, missing
 from moorage.drivers.backends.files.problems import ServerRefused
@@ -65,7 +65,7 @@ class Daemons:
                 raise ServerRefused(volume=server.volume, verb="start", why=said) from error
             raise
 
-    def _begin(self, volume: str) -> processes.Daemon:
+    def _begin(self, volume: str) -> daemons.Daemon:
         control, data = self._sockets.monitor(volume), self._sockets.exports(volume)
         with self._sockets.listen(control) as controls, self._sockets.listen(data) as serves:
             inherit = (controls.fileno(), serves.fileno())
@@ -76,8 +76,8 @@ class Daemons:
                 "--nbd-server", f"addr.type=fd,addr.str={serves.fileno()},max-connections=0",
             )  # fmt: skip
             try:
-                return processes.start(argv, account=self._rights.daemon, inherit=inherit)
-            except processes.ProgramMissing as problem:
+                return daemons.start(argv, account=self._rights.daemon, inherit=inherit)
+            except programs.ProgramMissing as problem:
                 raise missing(problem, self.backend) from problem
 
     def load(self, server: Server, head: Layer) -> None:

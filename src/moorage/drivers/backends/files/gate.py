@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moorage.core.errors import Refused
-from moorage.drivers import processes
+from moorage.drivers import daemons, programs
 from moorage.drivers.backends.files import nbd, sockets
 from moorage.drivers.backends.files.layers import missing
 from moorage.drivers.backends.files.problems import GateFailed
@@ -59,10 +59,10 @@ class Gates:
             try:
                 with sockets.connect(self._sockets.exports(server.volume), OPEN_PATIENCE_S) as inherited:
                     argv = self._argv(entry, inherited.fileno())
-                    gate = processes.start(
+                    gate = daemons.start(
                         argv, account=self._rights.gate, inherit=(inherited.fileno(),), listening=listener
                     )
-            except processes.ProgramMissing as problem:
+            except programs.ProgramMissing as problem:
                 raise missing(problem, self._records.backend) from problem
             except OSError as error:
                 raise GateFailed(attachment=entry.attachment, why=str(error)) from error

@@ -19,7 +19,7 @@ from moorage.core.errors import Refused
 from moorage.drivers.backends.files import headers
 from moorage.drivers.backends.files.problems import LayerDiffers, LayerMissing
 from moorage.drivers.backends.files.rights import Rights, check_reach, give, private_directory
-from moorage.drivers.processes import Account, Helpers, Pen, ProgramFailed, ProgramMissing
+from moorage.drivers.programs import Account, Helpers, Pen, ProgramFailed, ProgramMissing
 from moorage.volumes.backend import BackendFull, BackendMissing, Foreign, Format, Layer
 
 FAMILY = "volumes"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from moorage.core.errors import Refused
 from moorage.drivers.backends.files.problems import OutOfReach
-from moorage.drivers.processes import Account
+from moorage.drivers.programs import Account
 
 # Numbers that neither Debian nor systemd hands out: daemons and gates need no entry in the list of users.
 DAEMON_ID, GATE_ID, SANDBOX_ID = 64731, 64732, 64733
