@@ -67,7 +67,8 @@ def once(n: int, after: float) -> bool:
     print(f"run {n}: killed after {after:.1f} s: " + ("held" if held else f"FAILED, see {log}"), flush=True)
     if held:
         shutil.rmtree(state, ignore_errors=True)
-        log.unlink()
+        for written in (log, moorage.log):
+            written.unlink(missing_ok=True)
     return held
 
 

@@ -18,13 +18,14 @@ class Moorage:
 
     def __init__(self, state: Path, port: int | None = None, clients_port: int | None = None) -> None:
         self.state = state
+        self.log = state.with_name(f"{state.name}.log")
         self.port = port or free_port()
         self._clients_port = clients_port
         self._process: subprocess.Popen[bytes] | None = None
 
     def up(self) -> None:
         """Start it and wait until it answers."""
-        log = (self.state.parent / f"{self.state.name}.log").open("ab")
+        log = self.log.open("ab")
         command = [BIN / "moorage", "up", "--state", self.state, "--listen", f"127.0.0.1:{self.port}"]
         self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         until = time.monotonic() + 30
