@@ -32,7 +32,7 @@ def volume(
     else:
         made = make()
     with drift.rooms.database.write() as tx:
-        if kind == "qcow2":  # no flow makes such a head yet; those that will have it behave like this
+        if kind == "qcow2":  # no flow makes such a head; it is in the contract of backends
             head = Layer(f"volumes/{made}/qcow2-1", Format.QCOW2, 1 << 30)
             drift.backend.create(head)
             layers.enter(tx, head, "files")
