@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+from collections.abc import Iterator
 
 BLOCK = 4096
 MAGIC = b"moorage!"
@@ -31,3 +32,17 @@ def number(mark: str, index: int, data: bytes) -> int:
     if magic != MAGIC or not whole or at != index or of != _tag(mark):
         raise NotABlock(data[:32].hex() + ("" if whole else " (torn)"))
     return int(written)
+
+
+def parts(data: bytes) -> list[bytes]:
+    """The blocks of what was read."""
+    return [data[at : at + BLOCK] for at in range(0, len(data), BLOCK)]
+
+
+def writes_in(data: bytes, mark: str, first: int) -> Iterator[int | NotABlock]:
+    """Of each block that was read, from block `first` on, the write that put it there, or why it is none."""
+    for index, part in enumerate(parts(data), first):
+        try:
+            yield number(mark, index, part)
+        except NotABlock as problem:
+            yield problem

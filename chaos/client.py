@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos import disk
-from chaos.blocks import BLOCK, NotABlock, block, number
+from chaos.blocks import BLOCK, block, number, parts
 from chaos.ledger import Ledger, Region
 from chaos.wire import AGAIN, Answer, Unreachable, Wire
 
@@ -258,15 +258,9 @@ class Client:
 
     def judge(self, region: Region, data: bytes) -> None:
         """What was read is what may be there; a client that sees anything else says so and ends."""
-        for at, part in enumerate(parts(data), region.first):
-            try:
-                found: object = number(region.mark, at, part)
-            except NotABlock as problem:
-                found = problem
-            if found not in region.allowed(at):
-                allowed = sorted(region.allowed(at))
-                self.ledger.note("broken", f"volume {region.volume} block {at}: found {found}, not of {allowed}")
-                raise SystemExit(3)
+        for what in region.wrong(data, region.first):
+            self.ledger.note("broken", what)
+            raise SystemExit(3)
 
     def write(self, region: Region, mine: disk.Disk) -> None:
         """A few neighbouring blocks."""
@@ -325,11 +319,6 @@ class Client:
             answer = self.wire.insist("DELETE", f"{ATTACHMENTS}/{attachment['id']}")
             if answer.status not in (200, 404):
                 self.ledger.note("broken", f"attachment {attachment['id']}: {answer.status} {answer.sentence()}")
-
-
-def parts(data: bytes) -> list[bytes]:
-    """The blocks of what was read."""
-    return [data[at : at + BLOCK] for at in range(0, len(data), BLOCK)]
 
 
 def main() -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from sqlalchemy import select
 
 from chaos import disk
-from chaos.blocks import BLOCK, NotABlock, number
-from chaos.client import ATTACHMENTS, VOLUMES, parts
+from chaos.blocks import BLOCK
+from chaos.client import ATTACHMENTS, VOLUMES
 from chaos.ledger import Book, Region
 from chaos.wire import Wire
 from moorage.database import Database, Transaction
@@ -201,12 +201,5 @@ def judge(region: Region, reader: disk.Disk, verdict: Verdict) -> None:
     if not region.blocks:
         return
     first, last = min(region.blocks), max(region.blocks)
-    for at, data in enumerate(parts(reader.read((last - first + 1) * BLOCK, first * BLOCK)), first):
-        verdict.blocks += 1
-        try:
-            written: object = number(region.mark, at, data)
-        except NotABlock as problem:
-            written = problem
-        if written not in region.allowed(at):
-            allowed = sorted(region.allowed(at))
-            verdict.lost.append(f"volume {region.volume} block {at}: {written} is there, not one of {allowed}")
+    verdict.blocks += last - first + 1
+    verdict.lost += region.wrong(reader.read((last - first + 1) * BLOCK, first * BLOCK), first)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chaos.blocks import NEVER
+from chaos.blocks import NEVER, writes_in
 
 
 @dataclass
@@ -62,6 +62,13 @@ class Region:
 
     def allowed(self, index: int) -> set[int]:
         return self.at(index).allowed(doubt=self.doubt)
+
+    def wrong(self, data: bytes, first: int) -> Iterator[str]:
+        """What was read from block `first` on and may not be there."""
+        for index, found in enumerate(writes_in(data, self.mark, first), first):
+            if found not in self.allowed(index):
+                allowed = sorted(self.allowed(index))
+                yield f"volume {self.volume} block {index}: {found} is there, not one of {allowed}"
 
     def drop_pending(self) -> None:
         """The write under way may have been done, or be done yet."""

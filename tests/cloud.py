@@ -34,6 +34,11 @@ class Reply:
     def json(self) -> Any:
         return json.loads(self.body)
 
+    @property
+    def message(self) -> str:
+        """The text of a fault."""
+        return str(next(iter(self.json.values()))["message"])
+
 
 class Cloud:
     """One app, and who talks to it. `as_` names a cloud of clouds.yaml: "moorage" (demo, member) or "moorage-admin"."""

@@ -51,12 +51,21 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> postgres.Server
 
 @pytest.fixture
 def state_dir() -> Iterator[Path]:
+    """A state directory of the test's own."""
+    with state_directory() as path:
+        yield path
+
+
+@contextlib.contextmanager
+def state_directory() -> Iterator[Path]:
     """An empty state directory, gone afterwards; daemons of other users can pass through, and its name is short."""
     path = Path(tempfile.mkdtemp(prefix="moor-", dir="/tmp"))
     path.chmod(0o711)
-    yield path
-    _end_daemons(path)
-    shutil.rmtree(path, ignore_errors=True)
+    try:
+        yield path
+    finally:
+        _end_daemons(path)
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _end_daemons(path: Path) -> None:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from moorage.place import Place
 from tests.cloud import Reply
 
 CONNECTOR = {"host": "somewhere", "nbd": True}
@@ -115,6 +117,13 @@ class Process:
 def down(state: Path, **environment: str) -> str:
     """`moorage down`; what it printed."""
     return moorage(state, "down", **environment)
+
+
+def clear(place: Place) -> None:
+    """Remove what processes that are gone leave beside the state directory: the directory of sockets, and logs."""
+    shutil.rmtree(place.sockets, ignore_errors=True)
+    for log in place.state.parent.glob(f"{place.state.name}-*.log"):
+        log.unlink()
 
 
 def moorage(state: Path, *words: str, **environment: str) -> str:

@@ -1,6 +1,5 @@
 """The judge of a real cloud finds nothing where all is well, and each thing that is planted."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from chaos.wire import Wire, auth
 from moorage.database import Database, Transaction
 from moorage.place import Place
 from moorage.volumes.records import attachments, quotas, volumes
-from tests.server import Process, down
+from tests.server import Process, clear, down
 
 try:
     load()
@@ -77,9 +76,7 @@ def scene(state_dir: Path, database_url: str) -> Iterator[Scene]:
     finally:
         made.server.end()
         down(state_dir, MOORAGE_DATABASE=database_url)
-        shutil.rmtree(made.place.sockets, ignore_errors=True)
-        for log in state_dir.parent.glob(f"{state_dir.name}-*.log"):
-            log.unlink()
+        clear(made.place)
 
 
 def test_each_thing_that_is_planted_is_found(scene: Scene) -> None:

@@ -2,12 +2,9 @@
 
 import contextlib
 import io
-import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from pathlib import Path
 from typing import Any
 
 import openstack
@@ -17,18 +14,17 @@ from openstack.connection import Connection
 
 from tests.cli.host import Host
 from tests.clients.compute import compute
+from tests.conftest import state_directory
 
 HERE = socket.gethostname()
 
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
-    state = Path(tempfile.mkdtemp(prefix="moor-", dir="/tmp"))
-    state.chmod(0o711)
-    host = Host(state)
-    yield host
-    host.close()
-    shutil.rmtree(state, ignore_errors=True)
+    with state_directory() as state:
+        host = Host(state)
+        yield host
+        host.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,16 @@
 """A real server with a real data plane for crowds of clients, and the check that nothing of it is left."""
 
-import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from chaos import judge
 from chaos.wire import Answer, Wire, auth, service
-from moorage.database import Database
-from moorage.operations import journal
-from moorage.operations.records import operations
 from moorage.place import Place
-from moorage.volumes.records import attachments
 from tests.drivers.clients import libnbd
-from tests.drivers.plane import arguments, eventually, running
-from tests.server import Process, down
+from tests.drivers.plane import eventually
+from tests.server import Process, clear, down
 
 assert libnbd  # or the tests are skipped
 
@@ -52,21 +47,10 @@ class Crowd:
         return made
 
     def leftovers(self) -> list[str]:
-        """Rows, operations, daemons, gates, sockets, keys and records that are still there."""
-        database = Database(self.url)
-        try:
-            with database.read() as tx:
-                rows = [row["id"] for row in tx.all(attachments.select().where(attachments.c.state != "detached"))]
-                rows += [row["id"] for row in tx.all(operations.select().where(journal.is_open()))]
-        finally:
-            database.close()
-        spares = [json.loads(path.read_text())["process"]["pid"] for path in self.state.glob("run/spares/*.json")]
-        programs = ("nbdkit", "qemu-storage-daemon", "nbdfuse")
-        words = [(pid, arguments(pid)) for pid in running() if pid not in spares]
-        mine = (str(self.state), str(self.place.sockets))
-        left = [text for _, text in words if any(p in text for p in programs) and any(m in text for m in mine)]
-        gates = [path.name for folder in "gk" for path in (self.place.sockets / folder).iterdir()]
-        return rows + left + gates + [path.name for path in self.state.glob("run/daemons/*")]
+        """Rows that disagree or are not at rest, and what is left of the data plane."""
+        verdict = judge.Verdict()
+        judge.rows(self.url, verdict)
+        return [*verdict.wrong, *verdict.stuck, *judge.machine_is_clean(self.place, spares=True)]
 
     def nothing_left(self) -> bool:
         return eventually(lambda: not self.leftovers())
@@ -80,6 +64,4 @@ def crowd(state_dir: Path, database_url: str) -> Iterator[Crowd]:
     finally:
         made.server.end()
         down(state_dir, MOORAGE_DATABASE=database_url)
-        shutil.rmtree(made.place.sockets, ignore_errors=True)
-        for log in state_dir.parent.glob(f"{state_dir.name}-*.log"):
-            log.unlink()
+        clear(made.place)

@@ -4,7 +4,8 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from sqlalchemy import select
 
 from moorage.core.ids import new_uuid
 from moorage.volumes.records import attachments
-from tests.cloud import Cloud
+from tests.cloud import Cloud, running
 from tests.drivers.loops import left
 
 V = {"OpenStack-API-Version": "volume 3.71"}
@@ -116,3 +117,12 @@ class Drift:
         place: Path = self.cloud.app.place.sockets
         assert left(place) == []
         shutil.rmtree(place)
+
+
+@contextmanager
+def drifting(state: Path, *, watched: bool = False) -> Iterator[Drift]:
+    """Such a cloud on the state directory `state`; afterwards no device of it is left."""
+    with running(state) as cloud:
+        drift = Drift(cloud, watched=watched)
+        yield drift
+        drift.clean()

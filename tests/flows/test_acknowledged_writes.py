@@ -17,10 +17,9 @@ from typing import Any
 import pytest
 
 from moorage.volumes.backend import Cache
-from tests.cloud import running
 from tests.drivers.loops import run
 from tests.flows import heads, promises
-from tests.flows.drift import Drift, V
+from tests.flows.drift import Drift, V, drifting
 from tests.flows.promises import CLUSTER, MIB, Device, Disk, Network, Patient, Record
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(3000)]
@@ -172,10 +171,8 @@ def _sample(disk: Disk) -> list[bytes]:
 
 @pytest.fixture
 def drift(state_dir: Path) -> Iterator[Drift]:
-    with running(state_dir) as cloud:
-        drift = Drift(cloud, watched=True)
+    with drifting(state_dir, watched=True) as drift:
         yield drift
-        drift.clean()
 
 
 @pytest.mark.parametrize("door", ["gate", "device"])

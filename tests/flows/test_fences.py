@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 from moorage.drivers.backends.files import qmp
 from moorage.flows import lapse_leases, reconcile
 from moorage.hosts import lease
-from tests.cloud import running
 from tests.flows.drift import Drift, V
 from tests.flows.stubborn import Stubborn, content, on_device, over_nbd, seen
 
@@ -19,14 +17,6 @@ pytestmark = pytest.mark.root
 
 DOORS = ("tls", "socket", "private", "device")
 WAYS = ("delete", "reset", "lapse")
-
-
-@pytest.fixture
-def drift(state_dir: Path) -> Iterator[Drift]:
-    with running(state_dir) as cloud:
-        drift = Drift(cloud)
-        yield drift
-        drift.clean()
 
 
 def holder(drift: Drift, volume: str, door: str, tmp_path: Path) -> tuple[str, Stubborn]:

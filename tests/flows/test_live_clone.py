@@ -7,8 +7,6 @@ of each of them, his first so many writes and not one that came later.
 
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -17,7 +15,6 @@ from moorage.flows import reconcile
 from moorage.volumes import layers
 from moorage.volumes.backend import Cache, Connection, Format, Layer
 from moorage.volumes.records import volumes
-from tests.cloud import running
 from tests.drivers.clients import client
 from tests.drivers.plane import eventually
 from tests.drivers.writers import BLOCK, CONNECTIONS, Writer, Writers, block
@@ -37,14 +34,6 @@ class Recounting(Writer):
 
     def wrote(self, offset: int) -> None:
         self.offsets.append(offset)
-
-
-@pytest.fixture
-def drift(state_dir: Path) -> Iterator[Drift]:
-    with running(state_dir) as cloud:
-        drift = Drift(cloud)
-        yield drift
-        drift.clean()
 
 
 def connection(drift: Drift, attachment: str) -> Connection:

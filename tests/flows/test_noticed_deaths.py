@@ -18,7 +18,7 @@ from tests.cloud import Cloud, running
 from tests.drivers.clients import ClientError, client
 from tests.drivers.loops import read, write
 from tests.flows import heads
-from tests.flows.drift import Drift, V
+from tests.flows.drift import Drift, V, drifting
 from tests.flows.test_acknowledged_writes import HEADS
 
 pytestmark = pytest.mark.root
@@ -28,10 +28,8 @@ PATTERN = b"moorage!" * 512
 
 @pytest.fixture
 def drift(state_dir: Path) -> Iterator[Drift]:
-    with running(state_dir) as cloud:
-        drift = Drift(cloud, watched=True)
+    with drifting(state_dir, watched=True) as drift:
         yield drift
-        drift.clean()
 
 
 def at(drift: Drift, attachment: str) -> Connection:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,14 +21,6 @@ from tests.drivers.loops import MIB, read, run, write
 from tests.flows.drift import Drift
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def drift(state_dir: Path) -> Iterator[Drift]:
-    with running(state_dir) as cloud:
-        drift = Drift(cloud)
-        yield drift
-        drift.clean()
 
 
 def head(drift: Drift, volume: str) -> Layer:

@@ -1,12 +1,9 @@
 """Any one thing that goes wrong is found, named and repaired, while a sibling writes, reads and sees nothing of it."""
 
 import os
-import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, update
@@ -17,9 +14,9 @@ from moorage.operations import journal
 from moorage.operations.records import State as Op
 from moorage.volumes.backend import Cache, Connection, Door, Export, Format, Layer
 from moorage.volumes.records import attachments, volumes
-from tests.cloud import running
+from tests.conftest import state_directory
 from tests.drivers.clients import client
-from tests.flows.drift import Drift
+from tests.flows.drift import Drift, drifting
 from tests.flows.stubborn import BLOCK, BLOCKS, content
 
 pytestmark = pytest.mark.root
@@ -55,13 +52,8 @@ class Sibling(threading.Thread):
 
 @pytest.fixture(scope="module")
 def drift() -> Iterator[Drift]:
-    state = Path(tempfile.mkdtemp(prefix="moor-", dir="/tmp"))
-    state.chmod(0o711)
-    with running(state) as cloud:
-        drift = Drift(cloud)
+    with state_directory() as state, drifting(state) as drift:
         yield drift
-        drift.clean()
-    shutil.rmtree(state, ignore_errors=True)
 
 
 def head(drift: Drift, volume: str) -> Layer:

@@ -1,27 +1,24 @@
 """A scene on each database: one for each file of tests, cleared after each test; `fresh` for those that count."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import migrate
+from tests.conftest import migrate, state_directory
 from tests.postgres import Server
 from tests.races.scene import Scene, playing
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def stage(request: pytest.FixtureRequest, postgres_server: Server) -> Iterator[Scene]:
-    state = Path(tempfile.mkdtemp(prefix="moor-", dir="/tmp"))
-    if request.param == "sqlite":
-        with playing(f"sqlite:///{state}/moorage.db", state, quota_volumes=-1) as scene:
-            yield scene
-    else:
-        with postgres_server.database("schema", migrate) as url, playing(url, state, quota_volumes=-1) as scene:
-            yield scene
-    shutil.rmtree(state)
+    with state_directory() as state:
+        if request.param == "sqlite":
+            with playing(f"sqlite:///{state}/moorage.db", state, quota_volumes=-1) as scene:
+                yield scene
+        else:
+            with postgres_server.database("schema", migrate) as url, playing(url, state, quota_volumes=-1) as scene:
+                yield scene
 
 
 @pytest.fixture

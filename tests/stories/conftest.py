@@ -1,19 +1,14 @@
 """One whole Moorage for all stories of a module, with everything that a user's day needs."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.cloud import Cloud, running
+from tests.conftest import state_directory
 
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
-    state = Path(tempfile.mkdtemp(prefix="moor-", dir="/tmp"))
-    state.chmod(0o711)
-    with running(state) as cloud:
+    with state_directory() as state, running(state) as cloud:
         yield cloud
-    shutil.rmtree(state, ignore_errors=True)

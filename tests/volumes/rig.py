@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,6 +32,7 @@ from moorage.operations.waiting import Ends
 from moorage.volumes.backend import Backend
 from moorage.volumes.bootstrap import bootstrap
 from moorage.volumes.settings import VolumeSettings
+from tests.cloud import Reply
 
 HOST = "here"
 DEMO, OTHER = "d" * 32, "0" * 32
@@ -49,24 +49,6 @@ CALLERS = {
     "nova": Caller("u-demo", DEMO, roles=_MEMBER, service_roles=frozenset({"service"})),
     "nowhere": Caller("u-demo", None, roles=frozenset()),
 }
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a client sees."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def message(self) -> str:
-        """The text of a fault."""
-        return str(next(iter(self.json.values()))["message"])
 
 
 def settings(**volumes: Any) -> SimpleNamespace:

@@ -1,11 +1,8 @@
 """Events on the wire: listed in pages, followed as a stream, shown to those who may see what they are about."""
 
 import asyncio
-import shutil
-import tempfile
 import threading
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +14,10 @@ from moorage.api.streams import ClientGone, send_answer
 from moorage.operations import events
 from tests import postgres
 from tests.api.moorage.following import Reader
-from tests.cloud import Cloud, running
+from tests.cloud import Cloud
 from tests.server import Process
 
 V = {"OpenStack-API-Version": "volume 3.71"}
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def cloud(request: pytest.FixtureRequest, postgres_server: postgres.Server) -> Iterator[Cloud]:
-    """One cloud for the tests of the list, on each database."""
-    state = Path(tempfile.mkdtemp(prefix="moor-", dir="/tmp"))
-    state.chmod(0o711)
-    with ExitStack() as stack:
-        stack.callback(shutil.rmtree, state, ignore_errors=True)
-        url = stack.enter_context(postgres_server.database()) if request.param == "postgresql" else ""
-        yield stack.enter_context(running(state, url))
 
 
 def get(cloud: Cloud, query: str = "", as_: str = "moorage", status: int = 200, **headers: str) -> Any:

@@ -1,10 +1,5 @@
 """Moorage's own API: what it tells, and to whom it does not."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,21 +13,9 @@ from moorage.operations import journal
 from moorage.operations.records import operations
 from moorage.volumes.records import attachments, volumes
 from moorage.volumes.retention import forget
-from tests import postgres
-from tests.cloud import Cloud, running
+from tests.cloud import Cloud
 
 V = {"OpenStack-API-Version": "volume 3.71"}
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def cloud(request: pytest.FixtureRequest, postgres_server: postgres.Server) -> Iterator[Cloud]:
-    """One cloud for all of these tests, on each database."""
-    state = Path(tempfile.mkdtemp(prefix="moor-", dir="/tmp"))
-    state.chmod(0o711)
-    with ExitStack() as stack:
-        stack.callback(shutil.rmtree, state, ignore_errors=True)
-        url = stack.enter_context(postgres_server.database()) if request.param == "postgresql" else ""
-        yield stack.enter_context(running(state, url))
 
 
 def volume(cloud: Cloud, as_: str = "moorage") -> str:

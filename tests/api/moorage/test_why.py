@@ -1,13 +1,7 @@
 """Why in full: owners, times, hosts and types; and that what it says of actions is what the actions do."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import func, select
 
 from moorage.api.moorage.trial import ACTIONS
@@ -17,21 +11,9 @@ from moorage.operations.records import events, operations
 from moorage.volumes import queue
 from moorage.volumes.queue import Asked
 from moorage.volumes.records import attachments, volumes
-from tests import postgres
-from tests.cloud import Cloud, running
+from tests.cloud import Cloud
 
 V = {"OpenStack-API-Version": "volume 3.71"}
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def cloud(request: pytest.FixtureRequest, postgres_server: postgres.Server) -> Iterator[Cloud]:
-    """One cloud for all of these tests, on each database."""
-    state = Path(tempfile.mkdtemp(prefix="moor-", dir="/tmp"))
-    state.chmod(0o711)
-    with ExitStack() as stack:
-        stack.callback(shutil.rmtree, state, ignore_errors=True)
-        url = stack.enter_context(postgres_server.database()) if request.param == "postgresql" else ""
-        yield stack.enter_context(running(state, url))
 
 
 def why(cloud: Cloud, path: str, as_: str = "moorage", status: int = 200) -> Any:
