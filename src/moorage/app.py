@@ -22,6 +22,7 @@ from moorage.core.caller import Caller
 from moorage.database import Database
 from moorage.database.migrate import upgrade
 from moorage.drivers.backends import registry as backends
+from moorage.drivers.compute import HttpCompute, Reach
 from moorage.drivers.connectors import registry as connectors
 from moorage.drivers.stores import registry as stores
 from moorage.duty import HostDuty
@@ -32,6 +33,7 @@ from moorage.flows.registry import FLOWS
 from moorage.flows.rooms import Rooms
 from moorage.hearing import Hearing
 from moorage.identity import bootstrap as identity_bootstrap
+from moorage.identity.deputy import Deputy
 from moorage.identity.tokens import Tokens
 from moorage.images.store import Store
 from moorage.operations.host_lock import HostLock
@@ -77,6 +79,7 @@ class App:
         self.equip(None)
         self.sql = ThreadPoolExecutor(1 if self.database.dialect == "sqlite" else 4, thread_name_prefix="sql")
         self.files = ThreadPoolExecutor(4, thread_name_prefix="files")
+        self.asking = ThreadPoolExecutor(4, thread_name_prefix="asking")
         self.runner = Runner(
             self.database,
             FLOWS,
@@ -99,6 +102,7 @@ class App:
             self.sql,
             self.files,
             public_url=config.public_url or None,
+            asking=self.asking,
         )
         self.duty = HostDuty(self.lock, self.take_up) if role in ("up", "host") else None
         self.hearing = Hearing(self.database, lambda: listen_and_lapse(self.rooms)) if role in ("up", "api") else None
@@ -123,10 +127,18 @@ class App:
             self.duty.stop()
         self.sql.shutdown(wait=False, cancel_futures=True)
         self.files.shutdown(wait=False, cancel_futures=True)
+        self.asking.shutdown(wait=False, cancel_futures=True)
         self.database.close()
 
     def _rooms(self) -> Rooms:
         config = self.config
+        tokens = Tokens(self.database, self.place.keys, config.identity)
+        deputy = Deputy(self.database, tokens, config.region, config.base_url)
+
+        def compute() -> Reach:
+            places = deputy.places("compute")
+            return Reach(places.urls, places.token)
+
         return Rooms(
             database=self.database,
             state=config.state,
@@ -136,7 +148,8 @@ class App:
             stores={s.id: self._store(s) for s in config.stores},
             default_store=config.default_store,
             settings=config,
-            identity=Tokens(self.database, self.place.keys, config.identity),
+            identity=tokens,
+            compute=HttpCompute(compute),
         )
 
     def equip(self, lock: int | None) -> None:

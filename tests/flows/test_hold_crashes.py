@@ -9,6 +9,7 @@ from moorage.operations.records import State as Done
 from moorage.volumes import attachment, detachment, hold, holder, volume
 from moorage.volumes.attachment import Mark, Origin, State
 from moorage.volumes.backend import Door
+from moorage.volumes.guard import Grounds
 from moorage.volumes.holder import Holder
 from tests.flows.volume_scenes import CALLER, HOST, Scene, World, _scene
 from tests.operations import crash
@@ -53,7 +54,7 @@ def terminate(url: str, state: Path) -> Scene:
     def begin(world: World) -> str:
         _attached(world)
         with world.database.write() as tx:
-            return str(detachment.disconnect(tx, CALLER, world.locked(tx), PLACE, "refuse"))
+            return str(detachment.disconnect(tx, CALLER, world.locked(tx), PLACE, Grounds("refuse")))
 
     def check(world: World, done: bool) -> None:
         row = world.row(world.volume)
@@ -69,9 +70,9 @@ def detach_meanwhile(url: str, state: Path) -> Scene:
     def begin(world: World) -> str:
         _attached(world)
         with world.database.write() as tx:
-            closing = detachment.disconnect(tx, CALLER, world.locked(tx), PLACE, "refuse")
+            closing = detachment.disconnect(tx, CALLER, world.locked(tx), PLACE, Grounds("refuse"))
         with world.database.write() as tx:
-            assert detachment.detach(tx, CALLER, world.locked(tx), None, "refuse") == closing
+            assert detachment.detach(tx, CALLER, world.locked(tx), None, Grounds("refuse")) == closing
         return str(closing)
 
     def check(world: World, done: bool) -> None:

@@ -30,7 +30,7 @@ def test_a_later_start_changes_nothing(database: Database, keys: Path) -> None:
     with database.read() as tx:
         assert versions.current(tx) == version
     assert counts(database) == before
-    assert before[0] == 3
+    assert before[0] == 4
 
 
 def test_what_was_deleted_or_changed_stays_so(database: Database, keys: Path) -> None:
@@ -83,7 +83,7 @@ def test_processes_that_start_at_once_make_one_cloud(database: Database, keys: P
     for process in running:
         said = process.communicate()[1]
         assert process.returncode == 0, said
-    assert counts(database)[0] == 3
+    assert counts(database)[0] == 4
     with database.read() as tx:
         row = lookup.user(tx, {"name": "demo", "domain": {"id": "default"}})
     clouds = yaml.safe_load((state_dir / "clouds.yaml").read_text())["clouds"]

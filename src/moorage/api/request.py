@@ -104,3 +104,17 @@ class Later:
     operation: str
     answer: Callable[[Request], Answer]
     making: bool = False
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """
+    Another service has to be asked first: `ask` is called outside any transaction and off the SQL executor, and with
+    what it returns `go_on`, on the SQL executor.
+    """
+
+    ask: Callable[[], Any]
+    go_on: Callable[[Any], "Answer | Later | Elsewhere"]
+
+
+Outcome = Answer | Later | Elsewhere

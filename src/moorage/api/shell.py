@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from moorage.api.patience import patience_s
-from moorage.api.request import Answer, Later, Request
+from moorage.api.request import Answer, Elsewhere, Later, Outcome, Request
 from moorage.api.routes import Route
 from moorage.api.service import Service
 from moorage.api.streams import ClientGone, chunks_of, disconnected, read_body, send_answer
@@ -48,6 +48,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MOST_NAMED = 10  #: who is in the way, in a message
+ELSEWHERE_S = 10.0  #: how long a request waits until another service was asked, for its turn to ask it included
 NOBODY_YET = Caller(user_id="")
 
 
@@ -70,7 +71,9 @@ class Shell:
         files: Executor,
         *,
         public_url: str | None = None,
+        asking: Executor | None = None,
     ) -> None:
+        self._asking = asking or files
         self._rooms, self._authenticate, self._ends, self._sql, self._files = rooms, authenticate, ends, sql, files
         self._services = sorted(services, key=lambda s: -len(s.prefix))
         self._public_url = public_url
@@ -108,6 +111,14 @@ class Shell:
     async def on_files(self, work: Callable[[], T]) -> T:
         """`work` on the file executor."""
         return await asyncio.get_running_loop().run_in_executor(self._files, work)
+
+    async def elsewhere(self, ask: Callable[[], T]) -> T:
+        """What `ask` learns from another service, on the executor for that."""
+        try:
+            asked = asyncio.get_running_loop().run_in_executor(self._asking, ask)
+            return await asyncio.wait_for(asked, ELSEWHERE_S)
+        except TimeoutError:
+            raise Unavailable(reason="Another service takes too long to answer; nothing was changed.") from None
 
     def base(self, scope: Scope, headers: Mapping[str, str]) -> str:
         """Scheme and host that links are made of."""
@@ -170,9 +181,9 @@ class Exchange:
             self._enter(open_route, project)
             return self._ready(candidates, params, path, project, body, stream)
 
-        def handled() -> Answer | Later:
+        def handled() -> Outcome:
             request = ready()
-            outcome: Answer | Later = request.route.handler(request)
+            outcome: Outcome = request.route.handler(request)
             return outcome
 
         try:
@@ -180,8 +191,8 @@ class Exchange:
                 request = await shell.on_sql(ready)
                 return await request.route.handler(request, chunks_of(self._receive))  # type: ignore[no-any-return]
             outcome = await shell.on_sql(handled)
-            while isinstance(outcome, Later):
-                outcome = await self._later(outcome, gone)
+            while not isinstance(outcome, Answer):
+                outcome = await (self._later(outcome, gone) if isinstance(outcome, Later) else self._elsewhere(outcome))
             return outcome
         finally:
             if gone is not None:
@@ -272,6 +283,10 @@ class Exchange:
             if route.since <= self.version <= route.until:
                 return route
         raise NotFound()
+
+    async def _elsewhere(self, first: Elsewhere) -> Outcome:
+        learnt = await self._shell.elsewhere(first.ask)
+        return await self._shell.on_sql(lambda: first.go_on(learnt))
 
     async def _later(self, later: Later, gone: "asyncio.Future[None] | None") -> Answer | Later:
         """Wait, without a thread, until the operation is over, the time is over, or the client has gone."""

@@ -9,6 +9,7 @@ from moorage.database import Database
 from moorage.hosts.devices import Devices
 from moorage.images.store import Store
 from moorage.volumes.backend import Backend
+from moorage.volumes.compute import Compute
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Rooms:
     settings: Any = None  #: the tree of `moorage.config`
     tail: Any = None  #: the newest events, for who follows them (`operations.tail`)
     identity: Any = None  #: what tokens are made and checked with (`identity.tokens`)
+    compute: Compute | None = None  #: the cloud's Compute, to be asked outside of transactions
 
     @property
     def host_queue(self) -> str:

@@ -1,5 +1,5 @@
 """
-What a new cloud starts with: a domain, roles, three projects and users, and the catalog of what is served here.
+What a new cloud starts with: a domain, roles, three projects and users, our own user, the catalog of our services.
 
 Passwords are written to files in the directory of keys before any row names a user, so that a crash between the two
 loses nothing; `clouds.yaml` is made of those files.
@@ -16,7 +16,7 @@ from sqlalchemy import insert, select, update
 from moorage.core.caller import NOBODY
 from moorage.core.ids import new_hex, new_secret
 from moorage.database import Database, Transaction
-from moorage.identity import assignment, passwords, rows, versions
+from moorage.identity import assignment, deputy, passwords, rows, versions
 from moorage.identity.assignment import SYSTEM, Assignment
 from moorage.identity.catalog import INTERFACES, PUBLIC_URL
 from moorage.identity.claims import Scope
@@ -94,7 +94,7 @@ def _cloud(name: str, secret: str, region: str) -> Mapping[str, Any]:
 
 def _complete(tx: Transaction, region: str) -> bool:
     """Whether a cloud was made here before, and serves what we serve, in this region."""
-    if rows.find(tx, domains, "default") is None or rows.find(tx, regions, region) is None:
+    if rows.find(tx, domains, "default") is None or rows.find(tx, regions, region) is None or deputy.missing(tx):
         return False
     own = tx.all(
         select(services.c.type, endpoints.c.region_id).join(endpoints).where(endpoints.c.url.startswith(PUBLIC_URL))
@@ -108,6 +108,7 @@ def _fill(tx: Transaction, keys: Path, region: str) -> None:
     versions.change(tx)
     if rows.find(tx, domains, "default") is None:
         _people(tx, keys)
+    deputy.make(tx)
     _catalog(tx, region)
 
 

@@ -67,8 +67,10 @@ class Tokens:
         *,
         parent: Claims | None = None,
         credential_id: str | None = None,
+        ttl_s: float | None = None,
     ) -> Issued:
         """A token for the user in this scope, or `Unauthenticated`. One made from another ends when that does."""
+        ttl_s = min(self.settings.token_ttl_s, self.settings.token_ttl_s if ttl_s is None else ttl_s)
         generation = tx.value(select(users.c.generation).where(users.c.id == user_id))
         if generation is None:
             raise Unauthenticated()
@@ -77,7 +79,7 @@ class Tokens:
             user_id=user_id,
             methods=tuple(m for m in METHODS if m in named),
             scope=scope,
-            expires_at=parent.expires_at if parent else tx.now + int(self.settings.token_ttl_s * _SECOND),
+            expires_at=parent.expires_at if parent else tx.now + int(ttl_s * _SECOND),
             issued_at=tx.now,
             audit_ids=(secrets.token_bytes(16), *((parent.audit_ids[-1],) if parent else ())),
             generation=generation,

@@ -13,6 +13,7 @@ from moorage.database import Transaction
 from moorage.volumes import attachment, guard, hold, status, volume, withdrawal
 from moorage.volumes.attachment import Mark, Origin, State
 from moorage.volumes.errors import HeldByServer, NotDetachable, OfAnotherVolume, SeveralAttachments
+from moorage.volumes.guard import Grounds
 from moorage.volumes.records import attachments
 
 Row = Mapping[str, Any]
@@ -35,7 +36,7 @@ def roll_back(tx: Transaction, row: Row, request_id: str = "") -> None:
         status.evaluate(tx, row["id"])
 
 
-def disconnect(tx: Transaction, caller: Caller, row: Row, connector: Mapping[str, Any], no_compute: str) -> str | None:
+def disconnect(tx: Transaction, caller: Caller, row: Row, connector: Mapping[str, Any], grounds: Grounds) -> str | None:
     """
     Close the door of the locked volume `row` at `connector`: a hold ends, an attachment stays, without a door, until it
     is detached. Where several are meant none is touched: each one's door is closed when it is detached.
@@ -48,30 +49,30 @@ def disconnect(tx: Transaction, caller: Caller, row: Row, connector: Mapping[str
     if len(attached) > 1:
         return None
     locked = tx.lock(attachments, [attached[0]["id"]])
-    guard.check(locked[0], caller, no_compute)
+    guard.check(locked[0], caller, grounds)
     return withdrawal.withdraw(tx, caller, row, locked, keep=True)
 
 
-def detach(tx: Transaction, caller: Caller, row: Row, id: str | None, no_compute: str) -> str | None:
+def detach(tx: Transaction, caller: Caller, row: Row, id: str | None, grounds: Grounds) -> str | None:
     """End the attachment `id` of the locked volume `row`, or the only one; the operation that does it."""
-    return hold.end(tx, caller, row, _ending(tx, caller, row, id, no_compute))
+    return hold.end(tx, caller, row, _ending(tx, caller, row, id, grounds))
 
 
 def force(
-    tx: Transaction, caller: Caller, row: Row, id: str | None, connector: Mapping[str, Any], no_compute: str
+    tx: Transaction, caller: Caller, row: Row, id: str | None, connector: Mapping[str, Any], grounds: Grounds
 ) -> str | None:
     """The same, and the hold at `connector` with it."""
-    ending = _ending(tx, caller, row, id, no_compute)
+    ending = _ending(tx, caller, row, id, grounds)
     holds = [claim for claim in hold.of(caller, attachment.held(tx, row["id"])) if hold.same(claim, connector)]
     known = {claim["id"] for claim in ending}
     return hold.end(tx, caller, row, [*ending, *(claim for claim in holds if claim["id"] not in known)])
 
 
-def _ending(tx: Transaction, caller: Caller, row: Row, id: str | None, no_compute: str) -> Sequence[Row]:
+def _ending(tx: Transaction, caller: Caller, row: Row, id: str | None, grounds: Grounds) -> Sequence[Row]:
     """What ends: the attachment that is meant; of a volume for one that has none, its hold."""
     claim = _meant(tx, caller, row, id)
     if claim is not None:
-        guard.check(claim, caller, no_compute)
+        guard.check(claim, caller, grounds)
         return [claim]
     free = id is None and not row["multiattach"]
     return hold.of(caller, attachment.held(tx, row["id"])) if free else []

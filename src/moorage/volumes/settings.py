@@ -13,7 +13,7 @@ class VolumeSettings:
     cache: str = "back"  #: what an acknowledged write survives: "back" needs a flush to be durable, "through" does not
     max_page: int = 1000  #: the longest page of any list
     no_compute: str = (
-        "refuse"  #: "allow" or "refuse" that users delete attachments of servers while there is no Compute
+        "refuse"  #: "allow" or "refuse" that users delete attachments of servers if the catalog has no Compute
     )
     quota_volumes: int = 100  #: how many volumes a project may have; -1: any number
     quota_gigabytes: int = 10000  #: how many GiB the volumes of a project may have together; -1: any number

@@ -7,14 +7,15 @@ The same attachments, doors and fences as those of `/attachments`; what is held 
 from collections.abc import Mapping
 from typing import Any
 
-from moorage.api.block_storage import policy, views
+from moorage.api.block_storage import grounds, policy, views
 from moorage.api.block_storage.actions import locked
 from moorage.api.block_storage.attachments import door_for
-from moorage.api.request import Answer, Later, Request
+from moorage.api.request import Answer, Later, Outcome, Request
 from moorage.core.errors import Malformed
 from moorage.database import Transaction
 from moorage.hosts import lease
 from moorage.volumes import attachment, detachment, generation, hold, holder, reservation
+from moorage.volumes.guard import Grounds
 from moorage.volumes.holder import Holder
 
 
@@ -79,12 +80,16 @@ def _connection(request: Request, claim: Mapping[str, Any]) -> Answer:
     return Answer(200, {"connection_info": nested}, generation.shown(claim))
 
 
-def terminate_connection(request: Request) -> Answer | Later:
+def terminate_connection(request: Request) -> Outcome:
     """The volume is closed to the holder at that place."""
+    return grounds.decided(request, _terminate_connection)
+
+
+def _terminate_connection(request: Request, known: Grounds) -> Answer | Later:
     connector = request.body["os-terminate_connection"]["connector"] or {}
     with request.write() as tx:
         row = locked(tx, request, policy.TERMINATE_CONNECTION)
-        operation = detachment.disconnect(tx, request.caller, row, connector, _no_compute(request))
+        operation = detachment.disconnect(tx, request.caller, row, connector, known)
     return _when(operation)
 
 
@@ -100,25 +105,32 @@ def attach(request: Request) -> Answer:
     return Answer(202)
 
 
-def detach(request: Request) -> Answer | Later:
+def detach(request: Request) -> Outcome:
     """The holder cannot reach the volume any more."""
+    return grounds.decided(request, _detach)
+
+
+def _detach(request: Request, known: Grounds) -> Answer | Later:
     id = (request.body["os-detach"] or {}).get("attachment_id")
     with request.write() as tx:
         row = locked(tx, request, policy.DETACH)
         _not_superseded(tx, request, row, id)
-        operation = detachment.detach(tx, request.caller, row, id, _no_compute(request))
+        operation = detachment.detach(tx, request.caller, row, id, known)
     return _when(operation)
 
 
-def force_detach(request: Request) -> Answer | Later:
+def force_detach(request: Request) -> Outcome:
     """The same, whatever became of the holder."""
+    return grounds.decided(request, _force_detach)
+
+
+def _force_detach(request: Request, known: Grounds) -> Answer | Later:
     asked = request.body["os-force_detach"] or {}
     connector = asked.get("connector") or {}
     with request.write() as tx:
         row = locked(tx, request, policy.FORCE_DETACH)
         _not_superseded(tx, request, row, asked.get("attachment_id"))
-        id, no_compute = asked.get("attachment_id"), _no_compute(request)
-        operation = detachment.force(tx, request.caller, row, id, connector, no_compute)
+        operation = detachment.force(tx, request.caller, row, asked.get("attachment_id"), connector, known)
     return _when(operation)
 
 
@@ -130,8 +142,3 @@ def _not_superseded(tx: Transaction, request: Request, row: Mapping[str, Any], i
     for claim in held:
         if id == claim["id"] or (id is None and len(held) == 1):
             generation.check(claim, request.headers)
-
-
-def _no_compute(request: Request) -> str:
-    said: str = request.rooms.settings.volumes.no_compute
-    return said

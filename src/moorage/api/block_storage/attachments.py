@@ -5,10 +5,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, or_
 
-from moorage.api.block_storage import keys, lists, policy, views
+from moorage.api.block_storage import grounds, keys, lists, policy, views
 from moorage.api.block_storage.lists import Listing
 from moorage.api.patience import HEADER, patience_s
-from moorage.api.request import Answer, Later, Request
+from moorage.api.request import Answer, Later, Outcome, Request
 from moorage.core.caller import Caller
 from moorage.core.errors import Malformed, Problem
 from moorage.database import Transaction
@@ -17,6 +17,7 @@ from moorage.volumes import attachment, doors, generation, guard, publication, q
 from moorage.volumes.attachment import Origin, State
 from moorage.volumes.backend import Door
 from moorage.volumes.errors import NotReservable, NotReservableShared
+from moorage.volumes.guard import Grounds
 from moorage.volumes.queue import Asked
 from moorage.volumes.records import attachments
 
@@ -133,11 +134,15 @@ def complete(request: Request) -> Answer:
     return Answer(204, headers=generation.shown(claim))
 
 
-def delete(request: Request) -> Answer | Later:
+def delete(request: Request) -> Outcome:
     """The holder cannot reach the volume any more, whatever he does; what remains on the volume is listed."""
+    return grounds.decided(request, _delete)
+
+
+def _delete(request: Request, known: Grounds) -> Answer | Later:
     with request.write() as tx:
         row, claim = _locked(tx, request, policy.ATTACHMENT_DELETE)
-        guard.check(claim, request.caller, request.rooms.settings.volumes.no_compute)
+        guard.check(claim, request.caller, known)
         operation = withdrawal.withdraw(tx, request.caller, row, [claim])
         if operation is None:
             return _remaining(row["id"])(request, tx)

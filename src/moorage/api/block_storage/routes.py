@@ -19,7 +19,7 @@ from moorage.api.block_storage import (
 )
 from moorage.api.block_storage.versions import V
 from moorage.api.bodies import Body
-from moorage.api.request import Answer, Later, Request
+from moorage.api.request import Outcome, Request
 from moorage.api.routes import Route
 
 ACTION = "/volumes/{id}/action"
@@ -29,7 +29,7 @@ LISTED = (*PAGING, "all_tenants", *volumes.LISTING.filters)
 ATTACHED = (*PAGING, "all_tenants", *attachments.LISTING.filters)
 
 
-Handler = Callable[[Request], Answer | Later]
+Handler = Callable[[Request], Outcome]
 
 
 def _act(handler: Handler, name: str, body: Body | None = None, success: int = 200) -> Route:
