@@ -52,6 +52,8 @@ def test_who_names_his_generation_hears_of_the_loss(
     state_dir: Path, database_url: str, kind: str, asks: bool, mended: bool
 ) -> None:
     with running(state_dir, database_url) as cloud:
+        unwatched: Any = cloud.app.rooms.backends["files"]
+        unwatched._watch.stop()  # the death is noticed when the test says so
         id, mine = written(cloud, kind, state_dir)
         if mended:
             of = cloud.call("GET", f"/volume/v3/attachments/{id}", as_="moorage-admin", headers=VERSION).json[

@@ -154,7 +154,7 @@ def _scene(url: str, state: Path, begin: Callable[[World], str], check: Callable
 
     def checked(row: Rows) -> None:
         world.volume = row["input"].get("volume", row["resource_id"])
-        world.claim = row["resource_id"]
+        (world.claim,) = row["input"].get("attachments", [row["resource_id"]])
         try:
             world.finish()
             world.holds()

@@ -42,7 +42,7 @@ def asked(headers: Mapping[str, str]) -> int | None:
 
 def take(tx: Transaction, attachment: str, host: str | None, term_s: int) -> None:
     """The attachment, which is locked, has a lease of a full term from now on; none at all where the term is 0."""
-    _sign(tx)  # whoever gives a lease hears
+    _sign(tx, attachment)  # whoever gives a lease hears
     there = bool(tx.lock(leases, [attachment]))
     values = {"host": host, "term_s": term_s, "until": tx.now + term_s * SECOND}
     if term_s == 0:
@@ -102,21 +102,22 @@ def hear(tx: Transaction, limit: int = 1000) -> Heard:
     return Heard(tx.now, tuple(one["id"] for one in over))
 
 
-def _sign(tx: Transaction) -> int:
+def _sign(tx: Transaction, *also: str) -> int:
     """
-    Give a sign of life; for how many microseconds nobody had, where that was so long that every lease starts anew.
+    Give a sign of life; for how many microseconds nobody had, where that was so long that every lease starts anew: then
+    all are locked, and `also` with them, since locks are taken in one order.
     """
     last = int(tx.lock(hearing, [ROW])[0]["at"])
     deaf_us = abs(tx.now - last)  # a clock that was set counts as a time in which nobody heard
     deaf = deaf_us > DEAF_US
     tx.run(update(hearing).where(hearing.c.id == ROW).values(at=tx.now if deaf else max(tx.now, last)))
-    return deaf_us if deaf and _anew(tx) else 0
+    return deaf_us if deaf and _anew(tx, also) else 0
 
 
-def _anew(tx: Transaction) -> int:
+def _anew(tx: Transaction, also: Collection[str]) -> int:
     """Every lease has a full term from now on; how many there are."""
     ids = [row["id"] for row in tx.all(select(leases.c.id))]
-    for row in tx.lock(leases, ids):
+    for row in tx.lock(leases, [*ids, *also]):
         tx.run(update(leases).where(leases.c.id == row["id"]).values(until=tx.now + row["term_s"] * SECOND))
     return len(ids)
 

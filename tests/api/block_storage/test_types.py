@@ -25,7 +25,7 @@ def test_a_type_lives(rig: Rig) -> None:
     assert (seen["extra_specs"], seen["is_public"], seen["qos_specs_id"]) == ({"a": "b"}, True, None)
     assert rig.call("GET", f"/types/{id}").json["volume_type"]["extra_specs"] == {}
     twin = rig.call("POST", "/types", {"volume_type": {"name": "t"}}, "admin")
-    assert (twin.status, twin.message) == (409, "Volume Type t already exists.")
+    assert (twin.status, twin.message) == (409, f"Volume Type t already exists. In the way: volume-type {id}.")
     changed = rig.call("PUT", f"/types/{id}", {"volume_type": {"name": "t2", "is_public": False}}, "admin")
     assert changed.json["volume_type"]["name"] == "t2"
     assert rig.call("PUT", f"/types/{id}", {"volume_type": {"name": "files"}}, "admin").status == 409
@@ -117,7 +117,8 @@ def test_quality_of_service(rig: Rig) -> None:
     made = rig.call("POST", "/qos-specs", asked, "admin").json
     id, type_id = made["qos_specs"]["id"], make(rig, "t")
     assert made["qos_specs"]["specs"] == {"read_iops_sec": "100"} and len(made["links"]) == 2
-    assert rig.call("POST", "/qos-specs", asked, "admin").message == "QoS Specs q already exists."
+    twin = rig.call("POST", "/qos-specs", asked, "admin")
+    assert twin.message == f"QoS Specs q already exists. In the way: qos {id}."
     assert rig.call("POST", "/qos-specs", asked).status == 403
     at = f"/qos-specs/{id}"
     assert rig.call("PUT", at, {"qos_specs": {"x": "1"}}, "admin").json == {"qos_specs": {"x": "1"}}
@@ -127,7 +128,7 @@ def test_quality_of_service(rig: Rig) -> None:
     assert rig.call("GET", f"/types/{type_id}", as_="admin").json["volume_type"]["qos_specs_id"] == id
     seen = rig.call("GET", f"{at}/associations", as_="admin").json["qos_associations"]
     assert seen == [{"association_type": "volume_type", "name": "t", "id": type_id}]
-    assert rig.call("DELETE", at, as_="admin").message == "Qos specs still in use."
+    assert rig.call("DELETE", at, as_="admin").message == f"Qos specs still in use. In the way: volume-type {type_id}."
     assert rig.call("GET", f"{at}/disassociate?vol_type_id={type_id}", as_="admin").status == 202
     assert rig.call("GET", f"{at}/disassociate_all", as_="admin").status == 202
     assert rig.call("GET", f"{at}/associate", as_="admin").status == 400
