@@ -5,6 +5,7 @@ import os
 import shutil
 import struct
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -256,3 +257,24 @@ def test_error_texts_name_the_backend_as_it_was_configured(state_dir: Path) -> N
     backend = FilesBackend(state_dir / "state", state_dir / "run", name="fast")
     with pytest.raises(BackendFull, match="fast has no room"):
         backend.create(Layer("volumes/v1/create-1", Format.RAW, 1 << 62))
+
+
+def test_what_goes_while_layers_are_listed_hinders_nobody(plane: Plane) -> None:
+    """Volumes are deleted while others are made: the listing of one found a directory gone, and the volume failed."""
+    kept, over = plane.layer(Format.RAW), threading.Event()
+    folder = plane.path(kept).parent.parent
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            for n in range(8):
+                (folder / f"other-{n}").mkdir()
+            for n in range(8):
+                (folder / f"other-{n}").rmdir()
+
+    others = threading.Thread(target=come_and_go)
+    others.start()
+    try:
+        assert all(plane.backend.layers() == {kept.name} for _ in range(1000))
+    finally:
+        over.set()
+        others.join()

@@ -190,8 +190,11 @@ class Layers:
             _sync(path.parent.parent)
 
     def names(self) -> frozenset[str]:
-        """All files, unfinished ones too."""
-        return frozenset(str(path.relative_to(self.root)) for path in (self.root / FAMILY).glob("*/*"))
+        """All files, unfinished ones too; of what comes or goes meanwhile nothing is promised."""
+        walked = os.walk(self.root / FAMILY)  # which does not mind a directory that is gone when its turn comes
+        return frozenset(
+            os.path.relpath(os.path.join(at, name), self.root) for at, _, files in walked for name in files
+        )
 
     def sync(self, name: str) -> None:
         """Make what the kernel has of it durable."""
