@@ -14,6 +14,7 @@ import pytest
 
 from moorage.core.errors import Conflict
 from moorage.drivers import daemons
+from moorage.drivers.backends.files.layers import MEMORY_LIMIT_BYTES
 from moorage.drivers.processes import Identity
 from moorage.drivers.programs import Account, Helpers, Pen, ProgramFailed, ProgramMissing, ProgramSlow
 from tests.drivers.plane import arguments, eventually, running
@@ -57,6 +58,16 @@ def test_a_helper_that_takes_too_long_is_ended_with_its_children() -> None:
 def test_a_helper_has_no_more_memory_than_it_may() -> None:
     with pytest.raises(ProgramFailed, match="MemoryError"):
         run("python3", "-c", "bytearray(1 << 30)")
+
+
+def test_a_helper_may_have_many_threads_within_its_memory() -> None:
+    """QEMU starts 64 where files are slow; reserved stacks and arenas count, and an extension failed for them."""
+    threads = "import threading\nall_in = threading.Barrier(64)\n"
+    threads += "def work():\n    kept = [bytes(100) for _ in range(1000)]\n    all_in.wait()\n"
+    threads += "several = [threading.Thread(target=work) for _ in range(64)]\n"
+    threads += "for one in several: one.start()\nfor one in several: one.join()\nprint('all')"
+    argv = [sys.executable, "-c", threads]
+    assert Helpers().run(argv, time_limit_s=30, memory_limit_bytes=MEMORY_LIMIT_BYTES) == b"all\n"
 
 
 def test_a_helper_that_writes_without_end_is_ended() -> None:

@@ -39,7 +39,7 @@ PATIENCE_S = 60.0
 UNSEEN = ("/moorage/database/", "/moorage/operations/", "/moorage/core/")  # not counted as lines of a step
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.operations.crash"])
+_context.set_forkserver_preload(["tests.operations.crash", "tests.flows.volume_scenes", "tests.flows.image_world"])
 
 
 class Broken(Problem):

@@ -35,10 +35,13 @@ REMEDIES = {
 # fmt: on
 
 # The shell sets limits without a race and without `preexec_fn`, which is unsafe where there are threads.
-HELPER = 'ulimit -c 0; ulimit -v "$1"; ulimit -t "$2"; ulimit -f "$3"; shift 3; exec "$@"'
+# What a thread's stack and arena reserve counts as memory, used or not: QEMU starts up to 64 threads when files are slow.
+HELPER = (
+    'ulimit -c 0; ulimit -s 2048; ulimit -v "$1"; ulimit -t "$2"; ulimit -f "$3"; shift 3; '
+    'export MALLOC_ARENA_MAX=2; exec "$@"'
+)
 # Where nobody may make a network of his own, as in many containers, there is no harm in going on without.
 OFFLINE = 'unshare --net true 2>/dev/null && exec unshare --net -- "$@"; exec "$@"'
-MODEST = ["env", "MALLOC_ARENA_MAX=2"]  # what a thread's arena reserves counts as memory, used or not
 
 
 class ProgramMissing(Unavailable):
@@ -134,7 +137,7 @@ def becoming(account: Account | None, pen: "Pen | None" = None) -> list[str]:
     process for that, page tables and all, which costs more than everything else about a start; without it, it borrows
     them.
     """
-    before = [] if pen is None else [*MODEST, *(["/bin/sh", "-c", OFFLINE, "sh"] if os.geteuid() == 0 else [])]
+    before = ["/bin/sh", "-c", OFFLINE, "sh"] if pen is not None and os.geteuid() == 0 else []
     words = [] if pen is None else ["--pdeathsig=KILL", "--no-new-privs"]
     if account is not None and account != Account.own():
         words += [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups"]
