@@ -35,7 +35,7 @@ REMEDIES = {
 # fmt: on
 
 # The shell sets limits without a race and without `preexec_fn`, which is unsafe where there are threads.
-# What a thread's stack and arena reserve counts as memory, used or not: QEMU starts up to 64 threads when files are slow.
+# What threads' stacks and arenas reserve counts as memory, used or not: QEMU starts 64 when files are slow.
 HELPER = (
     'ulimit -c 0; ulimit -s 2048; ulimit -v "$1"; ulimit -t "$2"; ulimit -f "$3"; shift 3; '
     'export MALLOC_ARENA_MAX=2; exec "$@"'
