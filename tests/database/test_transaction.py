@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import BigInteger, Column, MetaData, String, Table, delete, func, insert, select, text, update
@@ -190,6 +191,23 @@ def test_a_server_that_is_not_there_is_a_problem_of_its_own() -> None:
     with pytest.raises(DatabaseUnavailable), database.write():
         pass
     assert DatabaseUnavailable.status == 503
+
+
+def test_a_closed_database_closes_nothing_of_anybody_else_in_a_forked_process(tmp_path: Path) -> None:
+    over = Database(f"sqlite:///{tmp_path}/over.db")
+    over.close()
+    files = [os.open(tmp_path / "mine", os.O_RDWR | os.O_CREAT) for _ in range(8)]  # numbers that were `over`'s
+    over.close()
+    if (child := os.fork()) == 0:
+        try:
+            assert {os.fstat(file).st_ino for file in files} == {(tmp_path / "mine").stat().st_ino}
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    for file in files:
+        assert os.fstat(file).st_ino == (tmp_path / "mine").stat().st_ino
+        os.close(file)
 
 
 def test_a_forked_process_has_locks_and_connections_of_its_own(toy_database: Database) -> None:

@@ -115,8 +115,10 @@ class Database:
                 log.exception("a listener of %s failed", topic)
 
     def close(self) -> None:
-        """Let go of all connections."""
-        self._side.close()
+        """Let go of all connections. Twice is once, and a process that is forked later has nothing of it."""
+        if self in _open:
+            _open.discard(self)
+            self._side.close()
 
     def _after_fork(self) -> None:
         self._here = threading.local()
