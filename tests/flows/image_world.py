@@ -14,9 +14,9 @@ from moorage.core.caller import Caller
 from moorage.database import Database
 from moorage.database.migrate import upgrade
 from moorage.drivers.stores.files import FilesStore
-from moorage.flows.delete_image import DELETE_IMAGE, begin_delete
+from moorage.flows.images.delete import DELETE_IMAGE, begin_delete
+from moorage.flows.images.upload import UPLOAD_IMAGE, Asked, Upload
 from moorage.flows.rooms import Rooms
-from moorage.flows.upload_image import UPLOAD_IMAGE, Asked, Upload
 from moorage.images import service
 from moorage.images.records import digests, images, locations
 from moorage.images.service import New

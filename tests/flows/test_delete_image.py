@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from moorage.flows.delete_image import DELETE_IMAGE
+from moorage.flows.images.delete import DELETE_IMAGE
 from tests.operations import crash
 
 POINTS = [point for point in crash.points(DELETE_IMAGE, lines=(4, 9, 16)) if not point.back]

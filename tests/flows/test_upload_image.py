@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from moorage.database import Database
-from moorage.flows.upload_image import Asked, Upload
+from moorage.flows.images.upload import Asked, Upload
 from moorage.operations.journal import Fenced
 from moorage.operations.process import Process
 from moorage.operations.records import operations

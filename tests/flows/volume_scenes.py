@@ -18,7 +18,8 @@ from moorage.database.migrate import upgrade
 from moorage.drivers.backends.files import FilesBackend
 from moorage.drivers.backends.files.rights import Rights
 from moorage.drivers.stores.files import FilesStore
-from moorage.flows import delete_image, lapse_leases, volume_from_image, volume_from_volume
+from moorage.flows import lapse_leases, volume_from_image, volume_from_volume
+from moorage.flows.images import delete as delete_image
 from moorage.flows.registry import FLOWS
 from moorage.flows.rooms import Rooms
 from moorage.hosts import lease

@@ -23,9 +23,9 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Unauthenticated
 from moorage.database import Database
 from moorage.drivers.stores.files import FilesStore
-from moorage.flows.delete_image import DELETE_IMAGE
+from moorage.flows.images.delete import DELETE_IMAGE
+from moorage.flows.images.upload import UPLOAD_IMAGE
 from moorage.flows.rooms import Rooms
-from moorage.flows.upload_image import UPLOAD_IMAGE
 from moorage.images.settings import ImageSettings
 from moorage.images.store import Store
 from moorage.operations.flow import Flows

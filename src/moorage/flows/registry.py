@@ -2,14 +2,14 @@
 
 from moorage.flows.convert_image import VOLUME_FROM_CONVERSION
 from moorage.flows.create_volume import CREATE_VOLUME
-from moorage.flows.delete_image import DELETE_IMAGE
 from moorage.flows.delete_volume import DELETE_VOLUME
 from moorage.flows.examine_host import EXAMINE_HOST
 from moorage.flows.extend_volume import EXTEND_VOLUME
+from moorage.flows.images.delete import DELETE_IMAGE
+from moorage.flows.images.upload import UPLOAD_IMAGE
 from moorage.flows.mend_volume import MEND_VOLUME
 from moorage.flows.publish_attachment import PUBLISH_ATTACHMENT
 from moorage.flows.queue_attachment import QUEUE_ATTACHMENT
-from moorage.flows.upload_image import UPLOAD_IMAGE
 from moorage.flows.volume_from_image import VOLUME_FROM_IMAGE
 from moorage.flows.volume_from_volume import FREEZE_VOLUME, VOLUME_FROM_VOLUME
 from moorage.flows.withdraw_attachment import WITHDRAW_ATTACHMENT

@@ -16,6 +16,8 @@ _ID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[
 class State(StrEnum):
     QUEUED = "queued"  #: a record without bytes
     SAVING = "saving"  #: bytes are coming in; an operation owns them
+    UPLOADING = "uploading"  #: bytes are coming in to be imported later, or wait for that
+    IMPORTING = "importing"  #: bytes are fetched, or copied from where they wait; an operation owns them
     ACTIVE = "active"  #: bytes are there and may be read
     DEACTIVATED = "deactivated"  #: bytes are there; only administrators may read them
     DELETED = "deleted"  #: gone; the row is kept, since an id is used once
@@ -23,13 +25,18 @@ class State(StrEnum):
 
 ALIVE = frozenset(State) - {State.DELETED}
 FILLED = frozenset({State.ACTIVE, State.DEACTIVATED})  #: there are bytes
+IMPORTABLE = frozenset({State.QUEUED, State.UPLOADING})
+ARRIVING = frozenset({State.SAVING, State.IMPORTING})  #: bytes are on their way into stores
+WAITING = ARRIVING | {State.UPLOADING}
 
 # fmt: off
 LIFE = lifecycle(
     # event         may come from         leads to
     ("receive",     {State.QUEUED},       State.SAVING),
-    ("finish",      {State.SAVING},       State.ACTIVE),
-    ("fall-back",   {State.SAVING},       State.QUEUED),       # the upload failed, and left nothing
+    ("stage",       {State.QUEUED},       State.UPLOADING),
+    ("import",      IMPORTABLE,           State.IMPORTING),
+    ("finish",      ARRIVING,             State.ACTIVE),
+    ("fall-back",   WAITING,              State.QUEUED),       # the upload or import failed, and left nothing
     ("deactivate",  FILLED,               State.DEACTIVATED),
     ("reactivate",  FILLED,               State.ACTIVE),
     ("delete",      ALIVE,                State.DELETED),

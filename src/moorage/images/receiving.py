@@ -1,5 +1,5 @@
 """
-The bytes of an image coming in, as its rows see it: from queued over saving to active, or back.
+The bytes of an image coming in, as its rows see it: from queued over saving, or importing, to active, or back.
 
 An image knows the operation that its bytes come in with; whoever comes late, for an operation that is not that one any
 more, changes nothing.
@@ -14,7 +14,7 @@ from moorage.core.caller import Caller
 from moorage.database import Transaction
 from moorage.images import location, rules
 from moorage.images.errors import FormatsUnset, GoneMeanwhile
-from moorage.images.image import State
+from moorage.images.image import LIFE, WAITING
 from moorage.images.intake import Taken
 from moorage.images.records import digests, images
 from moorage.images.service import move
@@ -22,26 +22,30 @@ from moorage.images.visibility import find_locked
 from moorage.operations import events
 
 
-def begin(tx: Transaction, caller: Caller, id: str, upload_id: str) -> Mapping[str, Any]:
-    """The image waits for the bytes of one operation, and for no other's. Its row, as it was."""
+def begin(tx: Transaction, caller: Caller, id: str, upload_id: str, event: str = "receive") -> Mapping[str, Any]:
+    """The image waits for the bytes of one operation, and for no other's, by this move. Its row, as it was."""
     image = find_locked(tx, caller, id)
     rules.permit_on(caller, rules.UPLOAD, image)
-    move(tx, image, "receive", upload_id=upload_id)
+    move(tx, image, event, upload_id=upload_id)
     if not image["disk_format"] or not image["container_format"]:
         raise FormatsUnset()
-    events.record(tx, "image.saving", "image", id, image["owner"], caller.request_id)
+    events.record(tx, f"image.{LIFE[event].target}", "image", id, image["owner"], caller.request_id)
     return image
 
 
 def waits(tx: Transaction, id: str, upload_id: str) -> bool:
     """Whether the image still waits for the bytes of this operation."""
-    return bool(
-        tx.value(select(images.c.upload_id).where(images.c.id == id, images.c.state == State.SAVING)) == upload_id
-    )
+    waiting = select(images.c.upload_id).where(images.c.id == id, images.c.state.in_(WAITING))
+    return bool(tx.value(waiting) == upload_id)
 
 
-def complete(tx: Transaction, id: str, upload_id: str, taken: Taken, store: str, name: str, request_id: str) -> None:
-    """The image is active and its bytes are where they are, all at once; `GoneMeanwhile` where it was deleted."""
+def complete(
+    tx: Transaction, id: str, upload_id: str, taken: Taken, places: Mapping[str, str], request_id: str
+) -> None:
+    """
+    The image is active and its bytes are in `places` (store: object), all at once; `GoneMeanwhile` where it was
+    deleted.
+    """
     image = _receiving(tx, id, upload_id)
     if image is None:
         raise GoneMeanwhile(image=id)
@@ -57,9 +61,11 @@ def complete(tx: Transaction, id: str, upload_id: str, taken: Taken, store: str,
         os_hash_value=taken.os_hash_value,
         read_as=taken.format,
     )
-    location.hold(tx, id, store, name)
+    for store, name in places.items():
+        location.hold(tx, id, store, name)
     tx.run(insert(digests).values(image_id=id, digests=taken.digests))
-    events.record(tx, "image.active", "image", id, image["owner"], request_id, size=taken.size, store=store)
+    stores = ",".join(places)
+    events.record(tx, "image.active", "image", id, image["owner"], request_id, size=taken.size, store=stores)
 
 
 def fall_back(tx: Transaction, id: str, upload_id: str, reason: str | None) -> None:
@@ -73,6 +79,6 @@ def fall_back(tx: Transaction, id: str, upload_id: str, reason: str | None) -> N
 def _receiving(tx: Transaction, id: str, upload_id: str) -> Mapping[str, Any] | None:
     """The image, if it still waits for the bytes of this operation."""
     rows = tx.lock(images, [id])
-    if not rows or rows[0]["state"] != State.SAVING or rows[0]["upload_id"] != upload_id:
+    if not rows or rows[0]["state"] not in WAITING or rows[0]["upload_id"] != upload_id:
         return None
     return rows[0]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moorage.core.errors import Problem, Unavailable
+from moorage.core.errors import Malformed, Problem, Unavailable
 
 
 class StoreFull(Problem):
@@ -25,6 +25,12 @@ class StoreUnavailable(Unavailable):
     """The store {store} does not answer: {why}."""
 
     code = "store.unavailable"
+
+
+class LocationRefused(Malformed):
+    """Invalid location: {reason}"""
+
+    code = "store.location-refused"
 
 
 class ObjectMissing(Problem):
@@ -41,6 +47,7 @@ class Traits:
     local_files: bool = (
         False  #: `path` names a file of this host, which a volume may lie on and which can be sent straight from disk
     )
+    adopts: bool = False  #: takes in objects that others have written, by their URL
 
 
 class Writer(ABC):
@@ -97,6 +104,21 @@ class Store(ABC):
     def path(self, name: str) -> Path | None:
         """The file that holds the object, where `traits.local_files`."""
         return None
+
+    def url(self, name: str) -> str:
+        """Where the object is, as locations show it: no secrets in it."""
+        return f"{self.kind}://{self.id}/{name}"
+
+    def adopt(self, url: str) -> str:
+        """
+        The name under which the object that others have put at `url` is read, where `traits.adopts`; what is adopted
+        is never deleted by us. `LocationRefused` where there can be none of this store.
+        """
+        raise LocationRefused(reason=f"the store {self.id} takes in nothing that others have written")
+
+    def probe(self) -> None:
+        """Raise `StoreUnavailable` with the reason where the store cannot be used now. Cheap."""
+        self.free()
 
     def properties(self) -> Mapping[str, Any]:
         """What administrators are shown of it, by the names that Glance uses. No secrets."""

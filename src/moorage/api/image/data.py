@@ -10,8 +10,8 @@ from moorage.api.image.media import BYTES
 from moorage.api.image.ranges import part_of
 from moorage.api.request import Answer, Request
 from moorage.core.errors import Malformed, UnsupportedContent
-from moorage.flows.image_stores import by_weight, store_of
-from moorage.flows.upload_image import Asked, Upload
+from moorage.flows.images.stores import by_weight, store_of
+from moorage.flows.images.upload import Asked, Upload
 from moorage.images import location, rules
 from moorage.images.errors import Deactivated, StoreUnknown
 from moorage.images.image import FILLED, State

@@ -11,7 +11,7 @@ from moorage.api.image.patches import parse
 from moorage.api.image.views import shown
 from moorage.api.request import Answer, Later, Request
 from moorage.core.errors import Malformed, UnsupportedContent
-from moorage.flows.delete_image import begin_delete
+from moorage.flows.images.delete import begin_delete
 from moorage.images import listing, service
 from moorage.images.changes import change
 from moorage.images.image import is_id

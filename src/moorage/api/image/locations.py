@@ -2,7 +2,7 @@
 
 from moorage.api.image.images import bodiless
 from moorage.api.request import Answer, Request
-from moorage.flows.image_stores import by_weight, store_of
+from moorage.flows.images.stores import by_weight, store_of
 from moorage.images import location, rules
 from moorage.images.errors import LocationsOff
 from moorage.images.visibility import find
@@ -28,6 +28,4 @@ def create(ask: Request) -> Answer:
 
 
 def _url(ask: Request, id: str, name: str) -> str:
-    store = store_of(ask.rooms, id)
-    path = store.path(name)
-    return f"file://{path}" if path is not None else f"{store.kind}://{id}/{name}"
+    return store_of(ask.rooms, id).url(name)

@@ -5,7 +5,7 @@ from typing import Any
 
 from moorage.api.request import Request
 from moorage.api.views import Constant, Field, View, moment
-from moorage.flows.image_stores import by_weight
+from moorage.flows.images.stores import by_weight
 from moorage.images.image import State
 from moorage.images.service import Image
 

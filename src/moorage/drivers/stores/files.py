@@ -82,6 +82,9 @@ class FilesStore(Store):
     def path(self, name: str) -> Path:
         return self.root / checked(name)
 
+    def url(self, name: str) -> str:
+        return f"file://{self.path(name)}"
+
     def properties(self) -> Mapping[str, Any]:
         return {"data_dir": str(self.root), "chunk_size": _CHUNK_BYTES, "thin_provisioning": True}
 

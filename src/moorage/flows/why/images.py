@@ -11,13 +11,16 @@ from moorage.volumes.records import layers, volumes
 
 #: Events that are a change of its state.
 CHANGES = tuple(
-    f"image.{told}" for told in "created saving active upload-failed deactivated reactivated deleted".split()
+    f"image.{told}"
+    for told in "created saving uploading importing active upload-failed deactivated reactivated deleted".split()
 )
 
 # fmt: off
 MEANING = {
     "queued":      "It has no bytes yet.",
     "saving":      "Its bytes are being uploaded.",
+    "uploading":   "Its bytes were staged, or are just being, and wait to be imported.",
+    "importing":   "Its bytes are being imported.",
     "active":      "Its bytes are there.",
     "deactivated": "Its bytes are there, and only administrators may read them.",
     "deleted":     "It is deleted.",

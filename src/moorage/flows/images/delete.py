@@ -10,7 +10,7 @@ from typing import Any
 
 from moorage.core.caller import Caller
 from moorage.database import Transaction
-from moorage.flows.image_stores import store_of
+from moorage.flows.images.stores import store_of
 from moorage.images import location, service
 from moorage.images.records import images
 from moorage.operations import journal

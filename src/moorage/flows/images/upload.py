@@ -14,7 +14,7 @@ from typing import Any
 from moorage.core.caller import Caller
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
-from moorage.flows.image_stores import store_for, store_of
+from moorage.flows.images.stores import store_for, store_of
 from moorage.flows.rooms import Rooms
 from moorage.images import receiving
 from moorage.images.errors import GoneMeanwhile, UploadStalled
@@ -122,8 +122,8 @@ class Upload:
     def _record(self, tx: Transaction) -> None:
         assert self._held is not None and self._taken is not None
         self._held.finish(tx, size=self._taken.size)
-        place = (self._store, self._object)
-        receiving.complete(tx, self.image_id, self._operation, self._taken, *place, self._caller.request_id)
+        places = {self._store: self._object}
+        receiving.complete(tx, self.image_id, self._operation, self._taken, places, self._caller.request_id)
 
     def check(self) -> None:
         """Raise what ends an upload from outside: a deletion of the image, or silence. For the SQL executor."""
