@@ -10,7 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from moorage.cli.attach import attach
+from moorage.client.volumes import Volumes
 from tests.cli.host import Host
 from tests.drivers.loops import MIB, read, run, write
 
@@ -124,6 +127,28 @@ def test_an_attach_that_is_interrupted_leaves_no_attachment(host: Host) -> None:
             host.run("detach", "interrupted")
         assert [a["status"] for a in host.attachments(volume)] == []
     assert host.left() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interruption_before_the_reservation_is_answered_leaves_no_attachment(
+    host: Host, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    volume, reserve = host.server.volume("unanswered"), Volumes.reserve
+
+    def interrupted(self: Volumes, id: str, mode: str) -> str:
+        made = reserve(self, id, mode)
+        os.kill(os.getpid(), number)
+        return made
+
+    monkeypatch.setattr(Volumes, "reserve", interrupted)
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        result = CliRunner().invoke(attach, [volume], env=host.environment)
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert result.exit_code != 0
+    assert host.attachments(volume) == []
 
 
 @pytest.mark.slow

@@ -23,11 +23,12 @@ class Drift:
     """What tests of reconciliation do and look at."""
 
     def __init__(self, cloud: Cloud, *, watched: bool = False) -> None:
-        """Unless it is `watched`, deaths are not noticed at once, so that there is something to find and repair."""
+        """Unless it is `watched`, nobody looks but who is told to, so that there is something to find and repair."""
         self.cloud, self.rooms = cloud, cloud.app.rooms
         self.backend: Any = self.rooms.backends["files"]
         if not watched:
             self.backend._watch.stop()
+            self.rooms.runner.periodic.stop()
 
     def volume(self, **more: Any) -> str:
         """A new volume, available."""

@@ -9,6 +9,7 @@ deleted.
 import contextlib
 import signal
 import sys
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -28,16 +29,31 @@ from moorage.client.wire import ClientError
 def attach(reached: Reached, volume: str, mode: str, mountpoint: str | None) -> None:
     """Make VOLUME (a name or an id) a block device of this host, and print the device."""
     signal.signal(signal.SIGTERM, _stop)
-    here = reached.agent.here()
-    attachment = reached.volumes.reserve(reached.volumes.find(volume)["id"], mode)
-    try:
-        connector: dict[str, Any] = {"host": here.host, **({"mountpoint": mountpoint} if mountpoint else {})}
-        device = (_from_elsewhere if here.joined else _from_here)(reached, attachment, connector, here, mode)
-        reached.volumes.complete(attachment)
-    except BaseException:
-        _give_up(reached, attachment)
-        raise
+    here, id = reached.agent.here(), reached.volumes.find(volume)["id"]
+    with _held_back() as let_in:
+        attachment = reached.volumes.reserve(id, mode)
+        try:
+            let_in()
+            connector: dict[str, Any] = {"host": here.host, **({"mountpoint": mountpoint} if mountpoint else {})}
+            device = (_from_elsewhere if here.joined else _from_here)(reached, attachment, connector, here, mode)
+            reached.volumes.complete(attachment)
+        except BaseException:
+            _give_up(reached, attachment)
+            raise
     click.echo(device)
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[Callable[[], object]]:
+    """
+    Interruptions wait until the block lets them in, or ends: whoever goes while the answer to a reservation is on its
+    way would leave an attachment whose id he never learnt.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    try:
+        yield lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _from_here(reached: Reached, attachment: str, connector: dict[str, Any], here: Here, mode: str) -> str:
