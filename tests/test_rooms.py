@@ -11,7 +11,7 @@ import pytest
 SRC = Path(__file__).parents[1] / "src"
 
 DOMAINS = "volumes images compute identity hosts"  # strangers to one another
-CONTRACTS = "volumes.backend volumes.compute images.store hosts.devices compute.hypervisor"
+CONTRACTS = "volumes.backend volumes.compute images.store images.fetch hosts.devices compute.hypervisor"
 
 # fmt: off
 RULE = {

@@ -24,6 +24,7 @@ from moorage.database.migrate import upgrade
 from moorage.drivers.backends import registry as backends
 from moorage.drivers.compute import HttpCompute, Reach
 from moorage.drivers.connectors import registry as connectors
+from moorage.drivers.fetch.client import GuardedFetch
 from moorage.drivers.stores import registry as stores
 from moorage.duty import HostDuty
 from moorage.flows import mend_volume
@@ -147,6 +148,7 @@ class App:
             process=self.me.id,
             stores={s.id: self._store(s) for s in config.stores},
             default_store=config.default_store,
+            fetch=GuardedFetch(config.fetch),
             settings=config,
             identity=tokens,
             compute=HttpCompute(compute),

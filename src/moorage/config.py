@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from moorage.core.errors import Problem
+from moorage.drivers.fetch.settings import FetchSettings
 from moorage.identity.settings import IdentitySettings
 from moorage.images.settings import ImageSettings
 from moorage.volumes.settings import VolumeSettings
@@ -75,6 +76,7 @@ class Config:
     identity: IdentitySettings = field(default_factory=IdentitySettings)  #: the table `[identity]`
     volumes: VolumeSettings = field(default_factory=VolumeSettings)  #: the table `[volumes]`
     images: ImageSettings = field(default_factory=ImageSettings)  #: the table `[images]`
+    fetch: FetchSettings = field(default_factory=FetchSettings)  #: the table `[fetch]`
     rights: RightsSettings = field(default_factory=RightsSettings)  #: the table `[rights]`
     backends: tuple[BackendSettings, ...] = (BackendSettings(),)  #: the tables `[[backends]]`
     stores: tuple[StoreSettings, ...] = (StoreSettings(),)  #: the tables `[[stores]]`

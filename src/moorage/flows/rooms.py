@@ -7,6 +7,7 @@ from typing import Any
 
 from moorage.database import Database
 from moorage.hosts.devices import Devices
+from moorage.images.fetch import Fetch
 from moorage.images.store import Store
 from moorage.volumes.backend import Backend
 from moorage.volumes.compute import Compute
@@ -24,6 +25,7 @@ class Rooms:
     backends: Mapping[str, Backend] = field(default_factory=dict)  #: by name; empty in a process without the host lock
     stores: Mapping[str, Store] = field(default_factory=dict)  #: by id
     default_store: str = ""
+    fetch: Fetch | None = None  #: the way out, to what users name
     devices: Devices | None = None  #: block devices of this host
     runner: Any = None  #: the journal's runner, for operations that a request carries out itself
     settings: Any = None  #: the tree of `moorage.config`

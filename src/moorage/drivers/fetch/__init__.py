@@ -1,0 +1,1 @@
+"""Data from outside: fetched over HTTP from where the configuration allows, and from nowhere else."""
