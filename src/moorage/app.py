@@ -26,6 +26,7 @@ from moorage.drivers.compute import HttpCompute, Reach
 from moorage.drivers.connectors import registry as connectors
 from moorage.drivers.fetch.client import GuardedFetch
 from moorage.drivers.stores import registry as stores
+from moorage.drivers.stores.health import Watched
 from moorage.duty import HostDuty
 from moorage.flows import mend_volume
 from moorage.flows.lapse_leases import listen_and_lapse
@@ -110,6 +111,8 @@ class App:
 
     def start(self) -> None:
         """Begin to carry out operations, and to look after this host where that is this process's role."""
+        for store in self.rooms.stores.values():
+            store.look()
         self.runner.start()
         if self.duty is not None:
             self.duty.start()
@@ -124,6 +127,8 @@ class App:
         self.runner.stop()
         for backend in self.rooms.backends.values():
             backend.close()
+        for store in self.rooms.stores.values():
+            store.close()
         if self.duty is not None:
             self.duty.stop()
         self.sql.shutdown(wait=False, cancel_futures=True)
@@ -183,7 +188,8 @@ class App:
     def _store(self, settings: StoreSettings) -> Store:
         rights = self.config.rights
         owner = (0, rights.daemon_uid) if os.geteuid() == 0 else None  # storage daemons read images that volumes lie on
-        return stores.build(settings.kind, settings.id, {"root": settings.path or self.config.state, "owner": owner})
+        options = {"root": settings.path or self.config.state, "owner": owner, **vars(settings)}
+        return Watched(stores.build(settings.kind, settings.id, options))
 
     def _services(self) -> list[Service]:
         services = [service() for service in SERVICES]  # type: ignore[call-arg]

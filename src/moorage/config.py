@@ -8,6 +8,7 @@ No file is needed. Unknown keys are refused, with the nearest name that there is
 import dataclasses
 import difflib
 import os
+import re
 import socket
 import tomllib
 import types
@@ -18,9 +19,14 @@ from typing import Any
 
 from moorage.core.errors import Problem
 from moorage.drivers.fetch.settings import FetchSettings
+from moorage.drivers.stores.s3.settings import S3Settings
+from moorage.drivers.stores.swift.settings import SwiftSettings
 from moorage.identity.settings import IdentitySettings
 from moorage.images.settings import ImageSettings
 from moorage.volumes.settings import VolumeSettings
+
+READ_ONLY = frozenset({"http"})  #: kinds of stores that nothing is uploaded to
+_STORE_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class BadConfiguration(Problem):
@@ -43,11 +49,13 @@ class StoreSettings:
     """One `[[stores]]` table: where images are kept."""
 
     id: str = "files"  #: what clients call it
-    kind: str = "files"  #: files or memory
+    kind: str = "files"  #: files, http, s3, swift or memory
     description: str = ""  #: shown by stores discovery
-    path: str = ""  #: directory that images are named in; default: the state directory
+    path: str = ""  #: directory that images are named in, for kind files; default: the state directory
     weight: int = 0  #: a store of higher weight is read from first
-    default: bool = False  #: where images go that name no store; the first store, if none says so
+    default: bool = False  #: where images go that name no store; the first writable store, if none says so
+    s3: S3Settings = field(default_factory=S3Settings)  #: the table `[stores.s3]`
+    swift: SwiftSettings = field(default_factory=SwiftSettings)  #: the table `[stores.swift]`
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,9 @@ class Config:
 
     @property
     def default_store(self) -> str:
-        return next((s.id for s in self.stores if s.default), self.stores[0].id)
+        chosen = [store for store in self.stores if store.default]
+        writable = [store for store in self.stores if store.kind not in READ_ONLY]
+        return next(iter([*chosen, *writable, *self.stores])).id
 
 
 def state_directory(given: str | None = None) -> Path:
@@ -120,7 +130,27 @@ def load(path: Path | None, state: Path, **overrides: Any) -> Config:
     if "state" in raw:
         raise BadConfiguration(reason="`state` is set by --state or $MOORAGE_STATE, not in the file.")
     read: Config = _read(Config, raw, "")
+    check_stores(read.stores)
     return dataclasses.replace(read, state=state)
+
+
+def check_stores(stores: tuple[StoreSettings, ...]) -> None:
+    """Refuse stores that cannot be told apart, or among which images have no place to go to."""
+    ids = [store.id for store in stores]
+    defaults = [store for store in stores if store.default]
+    plain = all(_STORE_ID.fullmatch(id) and not id.startswith("os_glance_") for id in ids)
+    reasons = {
+        "There is no table [[stores]].": not ids,
+        "Two stores have the same id.": len(set(ids)) < len(ids),
+        "An id is of 1 to 64 letters, digits, dots, dashes and underscores, and not os_glance_ and more.": not plain,
+        "One store at most is the default.": len(defaults) > 1,
+        "A store that is read only cannot be the default, and one at least has to be writable.": all(
+            store.kind in READ_ONLY for store in defaults or stores
+        ),
+    }
+    for reason, wrong in reasons.items():
+        if wrong:
+            raise BadConfiguration(reason=f"stores: {reason}")
 
 
 def _read(kind: Any, raw: Any, at: str) -> Any:

@@ -3,7 +3,7 @@ A location: where the bytes of an image are.
 
 Its row appears in the transaction that makes the image active, when the bytes are durable and checked, never before.
 Bytes that volumes lie on outlive their image: its deletion forsakes them, and the last of those volumes takes them
-along.
+along. What was adopted is others': any number of images may name it, and nobody here deletes it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ from moorage.core.ids import new_uuid
 from moorage.core.lifecycle import lifecycle
 from moorage.database import Transaction
 from moorage.images.records import images, locations
+from moorage.images.store import is_adopted
 
 l = locations.c  # noqa: E741
 
@@ -35,8 +36,8 @@ LIFE = lifecycle(
 
 def hold(tx: Transaction, image_id: str, store: str, name: str) -> None:
     """The image's bytes are in `store` under `name`."""
-    values = {"image_id": image_id, "store": store, "object": name, "state": State.HELD, "created_at": tx.now}
-    tx.run(insert(locations).values(id=new_uuid(), **values))
+    values = {"image_id": image_id, "store": store, "object": name, "state": State.HELD, "adopted": is_adopted(name)}
+    tx.run(insert(locations).values(id=new_uuid(), created_at=tx.now, **values))
 
 
 def held(tx: Transaction, image_id: str) -> Sequence[Mapping[str, Any]]:
@@ -56,7 +57,7 @@ def forsaken(tx: Transaction, store: str, name: str) -> bool:
     Whether the object goes with its last user, because its image is deleted. The image's row is locked, so that the
     image's deletion and that of the last volume on its bytes agree which is last: ask before volumes are locked.
     """
-    at = (l.store == store) & (l.object == name)
+    at = (l.store == store) & (l.object == name) & ~l.adopted
     image_id = tx.value(select(l.image_id).where(at))
     if image_id is None:
         return False
@@ -65,5 +66,10 @@ def forsaken(tx: Transaction, store: str, name: str) -> bool:
 
 
 def forget(tx: Transaction, store: str, name: str) -> None:
-    """Take the object, whose bytes are gone, off the rows."""
-    tx.run(delete(locations).where(l.store == store, l.object == name))
+    """Take the object, which was ours and whose bytes are gone, off the rows."""
+    tx.run(delete(locations).where(l.store == store, l.object == name, ~l.adopted))
+
+
+def disown(tx: Transaction, image_id: str) -> None:
+    """Take what the image has adopted off the rows; others may go on with it."""
+    tx.run(delete(locations).where(l.image_id == image_id, l.adopted))

@@ -2,7 +2,18 @@
 The tables of images. Properties, tags, members and locations are rows: no change carries others along.
 """
 
-from sqlalchemy import Column, ForeignKey, Index, LargeBinary, PrimaryKeyConstraint, String, Table, UniqueConstraint
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    UniqueConstraint,
+    false,
+)
+from sqlalchemy import text as sql
 
 from moorage.database.schema import flag, identifier, metadata, moment, number, prose, text
 
@@ -80,9 +91,18 @@ locations = Table(
     text("store", nullable=False),
     text("object", 500, nullable=False),  # the name in the store
     text("state", 16, nullable=False),
+    flag("adopted", server_default=false()),  # others have put it there; it is read, and never deleted
     moment("created_at", nullable=False),
-    UniqueConstraint("store", "object"),
-    Index("ix_image_locations_image_id", "image_id"),
+    UniqueConstraint("image_id", "store", "object"),
+    Index("ix_image_locations_store_object", "store", "object"),
+    Index(  # what we have put there belongs to one image
+        "uq_image_locations_own",
+        "store",
+        "object",
+        unique=True,
+        sqlite_where=sql("NOT adopted"),
+        postgresql_where=sql("NOT adopted"),
+    ),
 )
 
 #: A digest for each 4 MiB of an image: kept apart, since nothing but reading its bytes needs them.

@@ -3,16 +3,21 @@ What the image service asks of a store, and what it may rely on.
 
 A store keeps *objects*: bytes under a name that is used once and never again (`images/<image id>/<operation>-<epoch>`).
 Calling a verb twice is calling it once. A verb returns (done, and durable) or raises a `Problem` (not done). Verbs
-block; they run on worker threads, any number at once for different objects.
+block; they run on worker threads, any number at once for different objects, and end within a bounded time.
+
+Building a store reaches nothing, so that a process starts whatever is down; each verb says `StoreUnavailable` for
+itself. Who notices that, keeps others from waiting for the same and looks when the store is back is one wrapper around
+all of them (`drivers.stores.health`): drivers neither retry for long nor remember.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from moorage.core.errors import Malformed, Problem, Unavailable
+from moorage.core.errors import Malformed, Problem, Refused, Unavailable
 
 
 class StoreFull(Problem):
@@ -27,6 +32,24 @@ class StoreUnavailable(Unavailable):
     code = "store.unavailable"
 
 
+class ObjectUnavailable(StoreUnavailable):
+    """The data of image {image} in store {store} cannot be had: {why}."""
+
+    code = "store.object-unavailable"  #: one object's trouble, such as a foreign server's, which is not the store's
+
+
+class StoreMisconfigured(Problem):
+    """The store {store} is configured wrongly: {why}."""
+
+    code = "store.misconfigured"
+
+
+class StoreReadOnly(Refused):
+    """The store {store} is read only."""
+
+    code = "store.read-only"
+
+
 class LocationRefused(Malformed):
     """Invalid location: {reason}"""
 
@@ -39,6 +62,14 @@ class ObjectMissing(Problem):
     status, code = 503, "store.object-missing"
 
 
+LONGEST_NAME = 500  #: characters of an object's name, adopted ones included
+
+
+def is_adopted(name: str) -> bool:
+    """Whether others have put the object there: its name is its URL then, while ours are plain paths."""
+    return "://" in name
+
+
 @dataclass(frozen=True)
 class Traits:
     """What a store can do."""
@@ -48,6 +79,17 @@ class Traits:
         False  #: `path` names a file of this host, which a volume may lie on and which can be sent straight from disk
     )
     adopts: bool = False  #: takes in objects that others have written, by their URL
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a store cannot be used, and since when: seconds since 1970."""
+
+    why: str
+    since: float
+
+    def __str__(self) -> str:
+        return f"{self.why} (since {datetime.fromtimestamp(self.since, UTC):%Y-%m-%d %H:%M:%S} UTC)"
 
 
 class Writer(ABC):
@@ -83,11 +125,15 @@ class Store(ABC):
 
     @abstractmethod
     def open(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """The bytes from `offset`, at most `length` of them, in chunks of at most 1 MiB."""
+        """
+        The bytes from `offset`, at most `length` of them, in chunks of at most 1 MiB. Fewer than there are is never
+        their end: what breaks off raises. Whoever stops early drops the iterator, which lets go of what it holds. A
+        reader that a delete overtakes reads on, or is told; it never reads anything else.
+        """
 
     @abstractmethod
     def delete(self, name: str) -> None:
-        """Leave no bytes under `name`, finished or half-written. Gone is fine."""
+        """Leave no bytes under `name`, finished or half-written. Gone is fine; what is adopted stays as it is."""
 
     @abstractmethod
     def size(self, name: str) -> int:
@@ -111,14 +157,25 @@ class Store(ABC):
 
     def adopt(self, url: str) -> str:
         """
-        The name under which the object that others have put at `url` is read, where `traits.adopts`; what is adopted
-        is never deleted by us. `LocationRefused` where there can be none of this store.
+        The name under which the object that others have put at `url` is read, where `traits.adopts`; any number of
+        images may name it. `LocationRefused` where there can be none of this store. Nothing is read: whether it is
+        there, `size` tells. For use outside of transactions.
         """
         raise LocationRefused(reason=f"the store {self.id} takes in nothing that others have written")
 
     def probe(self) -> None:
         """Raise `StoreUnavailable` with the reason where the store cannot be used now. Cheap."""
         self.free()
+
+    def trouble(self) -> Trouble | None:
+        """Why the store cannot be used now, as far as this process knows without asking it; None: it can."""
+        return None
+
+    def look(self) -> None:
+        """Have whoever wraps the store find out whether it can be used, without waiting for that."""
+
+    def close(self) -> None:
+        """Let go of connections and threads; the process ends."""
 
     def properties(self) -> Mapping[str, Any]:
         """What administrators are shown of it, by the names that Glance uses. No secrets."""

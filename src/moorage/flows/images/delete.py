@@ -36,6 +36,8 @@ def remove(work: Work) -> Mapping[str, Any]:
     with work.transaction() as tx:
         tx.lock(images, [work.resource_id])
         for row in location.held(tx, work.resource_id):
+            if row["adopted"]:
+                continue
             if layers.users_of(tx, row["object"]):
                 location.forsake(tx, row["id"])
                 left.append(row["object"])
@@ -47,6 +49,7 @@ def remove(work: Work) -> Mapping[str, Any]:
         for row in removed:
             location.forget(tx, row["store"], row["object"])
             layers.strike(tx, row["object"])
+        location.disown(tx, work.resource_id)
     return {"left_to_volumes": left}
 
 

@@ -1,0 +1,1 @@
+"""A store of objects in one container of a Swift service."""
