@@ -29,6 +29,8 @@ from moorage.drivers.stores import registry as stores
 from moorage.drivers.stores.health import Watched
 from moorage.duty import HostDuty
 from moorage.flows import mend_volume
+from moorage.flows.images.clear import STAGING
+from moorage.flows.images.web_download import WebDownload
 from moorage.flows.lapse_leases import listen_and_lapse
 from moorage.flows.reconcile import at_start
 from moorage.flows.registry import FLOWS
@@ -37,6 +39,7 @@ from moorage.hearing import Hearing
 from moorage.identity import bootstrap as identity_bootstrap
 from moorage.identity.deputy import Deputy
 from moorage.identity.tokens import Tokens
+from moorage.images.retention import retention as image_retention
 from moorage.images.store import Store
 from moorage.operations.host_lock import HostLock
 from moorage.operations.process import Process
@@ -90,7 +93,7 @@ class App:
             {ANYWHERE} if role in ("up", "worker") else set(),
             threads=config.worker_threads,
         )
-        for job in retention(self.database):
+        for job in (*retention(self.database), *image_retention(self.database)):
             self.runner.periodic.add(job)
         self.rooms.runner = self.runner
         self.ends = Ends(self.database, self.files, self.runner.carries)
@@ -145,6 +148,7 @@ class App:
             places = deputy.places("compute")
             return Reach(places.urls, places.token)
 
+        fetch = GuardedFetch(config.fetch)
         return Rooms(
             database=self.database,
             state=config.state,
@@ -153,7 +157,9 @@ class App:
             process=self.me.id,
             stores={s.id: self._store(s) for s in config.stores},
             default_store=config.default_store,
-            fetch=GuardedFetch(config.fetch),
+            staging=self._staging(),
+            fetch=fetch,
+            methods={WebDownload.name: WebDownload(fetch)},
             settings=config,
             identity=tokens,
             compute=HttpCompute(compute),
@@ -190,6 +196,9 @@ class App:
         owner = (0, rights.daemon_uid) if os.geteuid() == 0 else None  # storage daemons read images that volumes lie on
         options = {"root": settings.path or self.config.state, "owner": owner, **vars(settings)}
         return Watched(stores.build(settings.kind, settings.id, options))
+
+    def _staging(self) -> Store:
+        return stores.build("files", STAGING, {"root": self.config.images.staging_path or self.config.state})
 
     def _services(self) -> list[Service]:
         services = [service() for service in SERVICES]  # type: ignore[call-arg]

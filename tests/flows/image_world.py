@@ -14,6 +14,7 @@ from moorage.core.caller import Caller
 from moorage.database import Database
 from moorage.database.migrate import upgrade
 from moorage.drivers.stores.files import FilesStore
+from moorage.flows.images.clear import CLEAR_OBJECT, STAGING
 from moorage.flows.images.delete import DELETE_IMAGE, begin_delete
 from moorage.flows.images.upload import UPLOAD_IMAGE, Asked, Upload
 from moorage.flows.rooms import Rooms
@@ -29,7 +30,7 @@ from moorage.volumes.layers import enter
 from tests.operations.crash import Scene
 
 ALICE = Caller("alice", "project-a", roles=frozenset({"reader", "member"}))
-FLOWS = Flows.of((UPLOAD_IMAGE, DELETE_IMAGE))
+FLOWS = Flows.of((UPLOAD_IMAGE, DELETE_IMAGE, CLEAR_OBJECT))
 PIECES = [bytes([n]) * 700_001 for n in range(5)]
 DATA = b"".join(PIECES)
 COUNTED = ("/moorage/flows/", "/moorage/images/", "/moorage/drivers/stores/")
@@ -47,6 +48,7 @@ def rooms_on(database: Database, state: Path) -> Rooms:
         process=me.id,
         stores={"files": FilesStore("files", state)},
         default_store="files",
+        staging=FilesStore(STAGING, state),
         settings=config,
         runner=Runner(database, FLOWS, None, me, set()),
     )

@@ -23,12 +23,11 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Unauthenticated
 from moorage.database import Database
 from moorage.drivers.stores.files import FilesStore
-from moorage.flows.images.delete import DELETE_IMAGE
-from moorage.flows.images.upload import UPLOAD_IMAGE
+from moorage.flows.images.clear import STAGING
+from moorage.flows.registry import FLOWS
 from moorage.flows.rooms import Rooms
 from moorage.images.settings import ImageSettings
 from moorage.images.store import Store
-from moorage.operations.flow import Flows
 from moorage.operations.process import Process
 from moorage.operations.runner import Runner
 from moorage.operations.waiting import Ends
@@ -81,9 +80,10 @@ class ImageCloud:
             process=me.id,
             stores=stores,
             default_store=config.default_store,
+            staging=FilesStore(STAGING, state),
             settings=config,
         )
-        self.runner = Runner(database, Flows.of((UPLOAD_IMAGE, DELETE_IMAGE)), self.rooms, me, {"any"})
+        self.runner = Runner(database, FLOWS, self.rooms, me, {"any"})
         self.rooms.runner = self.runner
         self._sql = ThreadPoolExecutor(1 if database.dialect == "sqlite" else 4)
         self._files = ThreadPoolExecutor(4)

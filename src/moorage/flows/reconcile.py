@@ -15,6 +15,7 @@ from moorage import __version__
 from moorage.core.errors import Problem
 from moorage.database import Transaction
 from moorage.flows import mend_volume
+from moorage.flows.images.clear import area_of
 from moorage.flows.reconciliation import bytes as stored
 from moorage.flows.reconciliation import journal, rows, serving
 from moorage.flows.reconciliation.finding import Finding, found
@@ -77,6 +78,7 @@ def survey(rooms: Rooms, flows: Flows) -> list[Finding]:
         *serving_drift(rooms),
         *stored.layer_drift(rooms),
         *stored.object_drift(rooms),
+        *stored.staged_drift(rooms),
         *journal.operation_drift(rooms, flows),
     ]
 
@@ -164,7 +166,7 @@ def _repair(rooms: Rooms, finding: Finding) -> None:
     elif finding.kind == "layer-orphan":
         rooms.backends[facts["backend"]].delete(facts["layer"])
     elif finding.kind == "object-orphan":
-        rooms.stores[facts["store"]].delete(facts["object"])
+        area_of(rooms, facts["store"]).delete(facts["object"])
     elif finding.kind == "operation-stuck":
         journal.hasten(rooms, facts["operation"])
 

@@ -5,7 +5,12 @@ from moorage.flows.create_volume import CREATE_VOLUME
 from moorage.flows.delete_volume import DELETE_VOLUME
 from moorage.flows.examine_host import EXAMINE_HOST
 from moorage.flows.extend_volume import EXTEND_VOLUME
+from moorage.flows.images.clear import CLEAR_OBJECT
+from moorage.flows.images.copying import COPY_IMAGE
 from moorage.flows.images.delete import DELETE_IMAGE
+from moorage.flows.images.delete_location import DELETE_LOCATION
+from moorage.flows.images.importing import IMPORT_IMAGE
+from moorage.flows.images.stage import STAGE_IMAGE
 from moorage.flows.images.upload import UPLOAD_IMAGE
 from moorage.flows.mend_volume import MEND_VOLUME
 from moorage.flows.publish_attachment import PUBLISH_ATTACHMENT
@@ -17,15 +22,20 @@ from moorage.operations.flow import Flows
 
 FLOWS = Flows.of(
     (
+        CLEAR_OBJECT,
+        COPY_IMAGE,
         CREATE_VOLUME,
         DELETE_IMAGE,
+        DELETE_LOCATION,
         DELETE_VOLUME,
         EXAMINE_HOST,
         EXTEND_VOLUME,
         FREEZE_VOLUME,
+        IMPORT_IMAGE,
         MEND_VOLUME,
         PUBLISH_ATTACHMENT,
         QUEUE_ATTACHMENT,
+        STAGE_IMAGE,
         UPLOAD_IMAGE,
         VOLUME_FROM_CONVERSION,
         VOLUME_FROM_IMAGE,

@@ -1,6 +1,6 @@
 """The rooms: what a process is built of, as handlers and steps see it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,9 @@ from typing import Any
 from moorage.database import Database
 from moorage.hosts.devices import Devices
 from moorage.images.fetch import Fetch
+from moorage.images.method import Method
 from moorage.images.store import Store
+from moorage.images.transformation import Transformation
 from moorage.volumes.backend import Backend
 from moorage.volumes.compute import Compute
 
@@ -26,6 +28,9 @@ class Rooms:
     stores: Mapping[str, Store] = field(default_factory=dict)  #: by id
     default_store: str = ""
     fetch: Fetch | None = None  #: the way out, to what users name
+    staging: Store | None = None  #: where bytes wait outside of all stores to be imported
+    methods: Mapping[str, Method] = field(default_factory=dict)  #: ways to import from elsewhere, by name
+    transformations: Sequence[Transformation] = ()  #: what becomes of an import's bytes, in this order
     devices: Devices | None = None  #: block devices of this host
     runner: Any = None  #: the journal's runner, for operations that a request carries out itself
     settings: Any = None  #: the tree of `moorage.config`

@@ -151,3 +151,81 @@ class UploadStalled(Problem):
     """Nothing came in for {seconds} s; the upload was given up and the image is queued again."""
 
     status, code = 408, "image.upload-stalled"
+
+
+class FormatsUnsetForImport(Conflict):
+    """Properties disk_format, container_format must be set prior to importing data."""
+
+    code = "image.formats-unset-for-import"
+
+
+class MethodUnknown(Malformed):
+    """There is no way to import named {method} here; there are: {methods}."""
+
+    code = "image.method-unknown"
+
+
+class StoresMalformed(Malformed):
+    """The stores of an import: {reason}"""
+
+    code = "image.stores-malformed"
+
+
+class StoreNotThere(Conflict):
+    """Store {store} cannot take the image in: {reason}."""
+
+    code = "image.store-not-there"
+
+
+class HeldAlready(Malformed):
+    """The store {store} holds image {image} already."""
+
+    code = "image.held-already"
+
+
+class TaskOpen(Conflict):
+    """Image {image} is already being imported by task {task}."""
+
+    code = "image.task-open"
+
+
+class StagedBytesComing(Conflict):
+    """The data of image {image} are still being staged."""
+
+    code = "image.staged-bytes-coming"
+
+
+class OnlyLocation(Problem):
+    """The store {store} is the only store of image {image}: delete the image instead."""
+
+    status, code = 403, "image.only-location"
+
+
+class NotInStore(NotFound):
+    """Image {image} is not in store {store}."""
+
+    code = "image.not-in-store"
+
+
+class StoreMissing(Conflict):
+    """Store for identifier {store} not found"""
+
+    code = "image.store-missing"
+
+
+class TaskNotFound(NotFound):
+    """No task found with ID {task}"""
+
+    code = "image.task-not-found"
+
+
+class CopyBroken(Problem):
+    """Image {image} cannot be copied: {reason}"""
+
+    status, code = 503, "image.copy-broken"
+
+
+class TaskMarkerUnknown(Malformed):
+    """The marker {marker} names no task."""
+
+    code = "image.task-marker-unknown"

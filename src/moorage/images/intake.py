@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from moorage.core.errors import Malformed, TooLarge
 from moorage.images.digests import Digests
-from moorage.images.formats import LARGEST_DISK_BYTES, Inspection
+from moorage.images.formats import LARGEST_DISK_BYTES, Inspected, Inspection
 from moorage.images.lanes import Lane
 
 _GATHERED_BYTES = 1 << 20  #: smaller chunks are put together, since handing one to another thread has its price
@@ -19,16 +19,117 @@ OS_HASH = "sha512"
 
 
 @dataclass(frozen=True)
-class Taken:
-    """An image that came in whole and is what it was said to be."""
+class Hashed:
+    """Bytes as they can be recognised again."""
 
     size: int
     checksum: str
     os_hash_algo: str
     os_hash_value: str
     digests: bytes  #: see `images.digests`
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Bytes that came in whole."""
+
+    size: int
+    inspected: Inspected | None  #: what they are; None where nobody looked
+
+
+@dataclass(frozen=True)
+class Taken(Hashed):
+    """An image that came in whole and is what it was said to be."""
+
     format: str
     virtual_size: int | None
+
+
+class Hashes:
+    """The hashes of bytes that go by, each worked out in its own lane."""
+
+    def __init__(self, os_hash_algo: str = OS_HASH) -> None:
+        self._algorithm = os_hash_algo
+        self._checksum = hashlib.new(CHECKSUM, usedforsecurity=False)
+        self._os_hash = hashlib.new(os_hash_algo)
+        self._digests = Digests()
+        self._size = 0
+        self._lanes = [Lane(work) for work in (self._checksum.update, self._os_hash.update, self._digests.feed)]
+        self._gathered = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        """Take in the next bytes, which nobody may change any more."""
+        self._size += len(chunk)
+        if self._gathered or len(chunk) < _GATHERED_BYTES:
+            self._gathered += chunk
+            if len(self._gathered) >= _GATHERED_BYTES:
+                self._flush()
+        else:
+            self._put(chunk)
+
+    def finish(self) -> Hashed:
+        """The hashes of all of it."""
+        self._flush()
+        for lane in self._lanes:
+            lane.drain()
+        return Hashed(
+            size=self._size,
+            checksum=self._checksum.hexdigest(),
+            os_hash_algo=self._algorithm,
+            os_hash_value=self._os_hash.hexdigest(),
+            digests=self._digests.finish(),
+        )
+
+    def _flush(self) -> None:
+        self._put(bytes(self._gathered))
+        self._gathered = bytearray()
+
+    def _put(self, chunk: bytes) -> None:
+        for lane in self._lanes:
+            lane.put(chunk)
+
+
+class Measure:
+    """
+    What can be told without hashing: how many bytes there are, and whether they are what they are said to be. Without
+    formats nobody looks.
+    """
+
+    def __init__(
+        self,
+        disk_format: str | None,
+        container_format: str | None,
+        *,
+        size: int | None = None,
+        size_limit: int | None = None,
+        largest_disk_bytes: int = LARGEST_DISK_BYTES,
+    ) -> None:
+        self._announced, self._limit = size, size_limit
+        looked_at = disk_format is not None and container_format is not None
+        self._inspection = Inspection(disk_format, container_format, largest_disk_bytes) if looked_at else None  # type: ignore[arg-type]
+        self._size = 0
+        self._check_limit(size or 0)
+
+    def feed(self, chunk: bytes) -> None:
+        """
+        Take in the next bytes. Raises `TooLarge`, `Malformed` (more than announced) or `ContentRefused`.
+        """
+        self._size += len(chunk)
+        self._check_limit(self._size)
+        if self._announced is not None and self._size > self._announced:
+            raise Malformed(reason=f"More than the announced {self._announced} bytes were sent.")
+        if self._inspection is not None:
+            self._inspection.feed(chunk)
+
+    def finish(self) -> Measured:
+        """What it is; raises `Malformed` (fewer than announced) or `ContentRefused`."""
+        if self._announced is not None and self._size != self._announced:
+            raise Malformed(reason=f"{self._size} bytes were sent, not the announced {self._announced}.")
+        return Measured(self._size, self._inspection.finish() if self._inspection is not None else None)
+
+    def _check_limit(self, size: int) -> None:
+        if self._limit is not None and size > self._limit:
+            raise TooLarge(reason=f"The image is larger than the {self._limit} bytes that one may have.")
 
 
 class Intake:
@@ -44,63 +145,21 @@ class Intake:
         os_hash_algo: str = OS_HASH,
         largest_disk_bytes: int = LARGEST_DISK_BYTES,
     ) -> None:
-        self._announced, self._limit = size, size_limit
-        self._algorithm = os_hash_algo
-        self._checksum = hashlib.new(CHECKSUM, usedforsecurity=False)
-        self._os_hash = hashlib.new(os_hash_algo)
-        self._digests = Digests()
-        self._inspection = Inspection(disk_format, container_format, largest_disk_bytes)
-        self._size = 0
-        self._lanes = [Lane(work) for work in (self._checksum.update, self._os_hash.update, self._digests.feed)]
-        self._gathered = bytearray()
-        self._check_limit(size or 0)
+        self._measure = Measure(
+            disk_format, container_format, size=size, size_limit=size_limit, largest_disk_bytes=largest_disk_bytes
+        )
+        self._hashes = Hashes(os_hash_algo)
 
     def feed(self, chunk: bytes) -> None:
-        """Take in the next bytes, which nobody may change any more.
-
-        Raises `TooLarge`, `Malformed` (more than announced) or `ContentRefused`.
         """
-        self._size += len(chunk)
-        self._check_limit(self._size)
-        if self._announced is not None and self._size > self._announced:
-            raise Malformed(reason=f"More than the announced {self._announced} bytes were sent.")
-        self._inspection.feed(chunk)
-        self._hash(chunk)
+        Take in the next bytes, which nobody may change any more. Raises `TooLarge`, `Malformed` (more than announced)
+        or `ContentRefused`.
+        """
+        self._measure.feed(chunk)
+        self._hashes.feed(chunk)
 
     def finish(self) -> Taken:
         """All that was learnt; raises `Malformed` (fewer than announced) or `ContentRefused`."""
-        if self._announced is not None and self._size != self._announced:
-            raise Malformed(reason=f"{self._size} bytes were sent, not the announced {self._announced}.")
-        inspected = self._inspection.finish()
-        self._flush()
-        for lane in self._lanes:
-            lane.drain()
-        return Taken(
-            size=self._size,
-            checksum=self._checksum.hexdigest(),
-            os_hash_algo=self._algorithm,
-            os_hash_value=self._os_hash.hexdigest(),
-            digests=self._digests.finish(),
-            format=inspected.format,
-            virtual_size=inspected.virtual_size,
-        )
-
-    def _hash(self, chunk: bytes) -> None:
-        if self._gathered or len(chunk) < _GATHERED_BYTES:
-            self._gathered += chunk
-            if len(self._gathered) >= _GATHERED_BYTES:
-                self._flush()
-        else:
-            self._put(chunk)
-
-    def _flush(self) -> None:
-        self._put(bytes(self._gathered))
-        self._gathered = bytearray()
-
-    def _put(self, chunk: bytes) -> None:
-        for lane in self._lanes:
-            lane.put(chunk)
-
-    def _check_limit(self, size: int) -> None:
-        if self._limit is not None and size > self._limit:
-            raise TooLarge(reason=f"The image is larger than the {self._limit} bytes that one may have.")
+        inspected = self._measure.finish().inspected
+        assert inspected is not None
+        return Taken(**vars(self._hashes.finish()), format=inspected.format, virtual_size=inspected.virtual_size)

@@ -23,13 +23,15 @@ l = locations.c  # noqa: E741
 
 class State(StrEnum):
     HELD = "held"  #: the image's bytes are there
-    FORSAKEN = "forsaken"  #: the image is deleted; volumes lie on the bytes, and the last of them takes them along
+    LEAVING = "leaving"  #: the bytes are taken out of this store; nobody begins to read them any more
+    FORSAKEN = "forsaken"  #: the image has left the store; volumes lie on the bytes, the last of them takes them along
 
 
 # fmt: off
 LIFE = lifecycle(
     # event      may come from               leads to
     ("forsake",  {State.HELD, State.FORSAKEN}, State.FORSAKEN),
+    ("leave",    {State.HELD},                 State.LEAVING),
 )
 # fmt: on
 
@@ -50,6 +52,12 @@ def forsake(tx: Transaction, id: str) -> None:
     """Leave the bytes of location `id` to the volumes that lie on them."""
     sources = LIFE["forsake"].sources
     tx.run(update(locations).where(l.id == id, l.state.in_(sources)).values(state=State.FORSAKEN))
+
+
+def leave(tx: Transaction, id: str) -> None:
+    """The bytes of location `id` are about to go."""
+    sources = LIFE["leave"].sources
+    tx.run(update(locations).where(l.id == id, l.state.in_(sources)).values(state=State.LEAVING))
 
 
 def forsaken(tx: Transaction, store: str, name: str) -> bool:

@@ -6,28 +6,43 @@ more, changes nothing.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from moorage.core.caller import Caller
 from moorage.database import Transaction
 from moorage.images import location, rules
 from moorage.images.errors import FormatsUnset, GoneMeanwhile
-from moorage.images.image import LIFE, WAITING
+from moorage.images.image import LIFE, WAITING, State
 from moorage.images.intake import Taken
-from moorage.images.records import digests, images
-from moorage.images.service import move
+from moorage.images.records import digests, images, properties
+from moorage.images.service import move, touch
 from moorage.images.visibility import find_locked
 from moorage.operations import events
 
 
-def begin(tx: Transaction, caller: Caller, id: str, upload_id: str, event: str = "receive") -> Mapping[str, Any]:
-    """The image waits for the bytes of one operation, and for no other's, by this move. Its row, as it was."""
+@dataclass(frozen=True)
+class Learnt:
+    """What an import has made known of an image that its owner did not say, or said otherwise."""
+
+    disk_format: str
+    container_format: str
+    properties: Mapping[str, str] = field(default_factory=dict)  #: taken over where the image has none such
+
+
+def begin(
+    tx: Transaction, caller: Caller, id: str, upload_id: str, event: str = "receive", *, formats_come: bool = False
+) -> Mapping[str, Any]:
+    """
+    The image waits for the bytes of one operation, and for no other's, by this move; what became of an earlier import
+    is shown no longer. Its row, as it was. `formats_come`: it need not have formats yet.
+    """
     image = find_locked(tx, caller, id)
     rules.permit_on(caller, rules.UPLOAD, image)
-    move(tx, image, event, upload_id=upload_id)
-    if not image["disk_format"] or not image["container_format"]:
+    move(tx, image, event, upload_id=upload_id, import_id=None)
+    if not formats_come and not (image["disk_format"] and image["container_format"]):
         raise FormatsUnset()
     events.record(tx, f"image.{LIFE[event].target}", "image", id, image["owner"], caller.request_id)
     return image
@@ -39,12 +54,33 @@ def waits(tx: Transaction, id: str, upload_id: str) -> bool:
     return bool(tx.value(waiting) == upload_id)
 
 
+def hold_still(tx: Transaction, id: str, upload_id: str, size: int) -> None:
+    """The image's bytes are staged, and no operation has it; `GoneMeanwhile` where it was deleted."""
+    image = _receiving(tx, id, upload_id)
+    if image is None:
+        raise GoneMeanwhile(image=id)
+    touch(tx, id, upload_id=None, size=size)
+    events.record(tx, "image.staged", "image", id, image["owner"], size=size)
+
+
+def keep_digests(tx: Transaction, id: str, of_chunks: bytes) -> None:
+    """These are the digests of the image's bytes, whether or not they are visible yet."""
+    tx.run(delete(digests).where(digests.c.image_id == id))
+    tx.run(insert(digests).values(image_id=id, digests=of_chunks))
+
+
 def complete(
-    tx: Transaction, id: str, upload_id: str, taken: Taken, places: Mapping[str, str], request_id: str
+    tx: Transaction,
+    id: str,
+    upload_id: str,
+    taken: Taken,
+    places: Mapping[str, str],
+    request_id: str,
+    learnt: Learnt | None = None,
 ) -> None:
     """
-    The image is active and its bytes are in `places` (store: object), all at once; `GoneMeanwhile` where it was
-    deleted.
+    The image is active and its bytes are in `places` (store: object), all at once, with what was `learnt` on the way;
+    `GoneMeanwhile` where it was deleted. Without digests in `taken`, those that are kept already stand.
     """
     image = _receiving(tx, id, upload_id)
     if image is None:
@@ -60,10 +96,14 @@ def complete(
         os_hash_algo=taken.os_hash_algo,
         os_hash_value=taken.os_hash_value,
         read_as=taken.format,
+        **_formats(learnt),
     )
     for store, name in places.items():
         location.hold(tx, id, store, name)
-    tx.run(insert(digests).values(image_id=id, digests=taken.digests))
+    if learnt is not None:
+        _add_properties(tx, id, learnt.properties)
+    if taken.digests or not taken.size:
+        keep_digests(tx, id, taken.digests)
     stores = ",".join(places)
     events.record(tx, "image.active", "image", id, image["owner"], request_id, size=taken.size, store=stores)
 
@@ -72,8 +112,25 @@ def fall_back(tx: Transaction, id: str, upload_id: str, reason: str | None) -> N
     """The image is queued again, as if the operation had never begun; nothing happens where that is so already."""
     image = _receiving(tx, id, upload_id)
     if image is not None:
-        move(tx, image, "fall-back", upload_id=None)
-        events.record(tx, "image.upload-failed", "image", id, image["owner"], reason=reason)
+        what = "import" if image["state"] == State.IMPORTING else "upload"
+        move(tx, image, "fall-back", upload_id=None, size=None)
+        tx.run(delete(digests).where(digests.c.image_id == id))
+        events.record(tx, f"image.{what}-failed", "image", id, image["owner"], reason=reason)
+
+
+def _formats(learnt: Learnt | None) -> dict[str, str]:
+    if learnt is None:
+        return {}
+    return {"disk_format": learnt.disk_format, "container_format": learnt.container_format}
+
+
+def _add_properties(tx: Transaction, id: str, added: Mapping[str, str]) -> None:
+    """The properties that came along, but for those that the image has: what its owner says stands."""
+    query = select(properties.c.name).where(properties.c.image_id == id)
+    there = {row["name"] for row in tx.all(query)}
+    fresh = [{"image_id": id, "name": name, "value": value} for name, value in added.items() if name not in there]
+    if fresh:
+        tx.run(insert(properties), fresh)
 
 
 def _receiving(tx: Transaction, id: str, upload_id: str) -> Mapping[str, Any] | None:

@@ -1,5 +1,6 @@
 """
-The tables of images. Properties, tags, members and locations are rows: no change carries others along.
+The tables of images. Properties, tags, members, locations and the progress of imports are rows: no change carries
+others along.
 """
 
 from sqlalchemy import (
@@ -15,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import text as sql
 
-from moorage.database.schema import flag, identifier, metadata, moment, number, prose, text
+from moorage.database.schema import document, flag, identifier, metadata, moment, number, prose, text
 
 
 def _image() -> Column[str]:
@@ -43,6 +44,7 @@ images = Table(
     text("os_hash_algo", 64),
     text("os_hash_value", 128),
     identifier("upload_id"),  # the operation that its bytes come in with
+    identifier("import_id"),  # the task that imports it, or did so last; what became of it is shown until the next try
     number("version", nullable=False),  # grows with each change
     moment("created_at", nullable=False),
     moment("updated_at", nullable=False),
@@ -112,4 +114,54 @@ digests = Table(
     _image(),
     Column("digests", LargeBinary, nullable=False),
     PrimaryKeyConstraint("image_id"),
+)
+
+#: Bytes that wait outside of all stores to be imported.
+staged = Table(
+    "image_staged",
+    metadata,
+    text("object", 500, primary_key=True),  # the name in the staging area
+    _image(),
+    identifier("operation_id", nullable=False),  # that brings them, or brought them
+    text("state", 16, nullable=False),
+    number("size"),  # bytes; while they come in, as far as it is known
+    moment("created_at", nullable=False),
+    Index("ix_image_staged_image_id", "image_id"),
+)
+
+#: What clients know as tasks; a task's id is that of the operation that carries it out.
+tasks = Table(
+    "image_tasks",
+    metadata,
+    identifier(primary_key=True),
+    text("type", 32, nullable=False),
+    text("state", 16, nullable=False),
+    identifier("image_id"),
+    text("owner"),  # a project
+    identifier("user_id"),
+    text("request_id", 128),
+    document("input", nullable=False),  # as clients are shown it
+    document("result"),
+    prose("message"),
+    number("done", nullable=False, default=0),  # bytes that have been fetched or written
+    number("size"),  # bytes in all, where it is known
+    moment("created_at", nullable=False),
+    moment("updated_at", nullable=False),
+    moment("expires_at"),  # from the end on: when nobody is shown it any more
+    Index("ix_image_tasks_image_id", "image_id", "created_at"),
+    Index("ix_image_tasks_created_at", "created_at", "id"),
+    Index("ix_image_tasks_expires_at", "expires_at"),
+)
+
+#: How far a task is with each store.
+task_stores = Table(
+    "image_task_stores",
+    metadata,
+    Column("task_id", String(64), ForeignKey("image_tasks.id"), nullable=False),
+    text("store", nullable=False),
+    number("position", nullable=False),  # in the order in which they were asked for
+    text("state", 16, nullable=False),
+    text("object", 500),  # the name under which it is being written
+    prose("reason"),  # why it failed, or does not get on
+    PrimaryKeyConstraint("task_id", "store"),
 )

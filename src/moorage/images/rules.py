@@ -26,6 +26,9 @@ SET_MEMBER   = Rule("modify_member",         Needs.MEMBER)   # of the member, no
 STORES       = Rule("stores_info_detail",    Needs.SERVICE)
 LOCATIONS    = Rule("fetch_image_location",  Needs.SERVICE)
 ADD_LOCATION = Rule("add_image_location",    Needs.SERVICE)
+COPY         = Rule("copy_image",            Needs.ADMIN)
+COPY_OWN     = Rule("copy_image",            Needs.MEMBER)   # where the configuration lets owners copy
+DROP_COPY    = Rule("delete_image_location", Needs.ADMIN)
 TASKS        = Rule("tasks_api_access",      Needs.ADMIN)
 METADEFS     = Rule("get_metadef_namespaces", Needs.READER)
 # fmt: on

@@ -22,6 +22,7 @@ from moorage.images.location import forget, forsaken
 from moorage.images.quota import check_properties, check_tags
 from moorage.images.records import images, locations, properties, tags
 from moorage.images.settings import ImageSettings
+from moorage.images.task import Progress, progress_of
 from moorage.images.visibility import find, find_locked
 from moorage.operations import events, journal
 
@@ -36,6 +37,7 @@ class Image:
     properties: Mapping[str, str | None] = field(default_factory=dict)
     tags: Sequence[str] = ()
     stores: Sequence[str] = ()  #: where its bytes are
+    progress: Progress | None = None  #: of its last import, or copy
 
 
 def gather(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> list[Image]:
@@ -54,7 +56,11 @@ def gather(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> list[Image]:
     held = select(locations).where(among(l.image_id, ids), l.state == location.State.HELD)
     for row in tx.all(held.order_by(l.store)):
         placed[row["image_id"]].append(row["store"])
-    return [Image(row, kept[row["id"]], tagged[row["id"]], placed[row["id"]]) for row in rows]
+    under_way = progress_of(tx, [row["import_id"] for row in rows if row["import_id"] is not None])
+    return [
+        Image(row, kept[row["id"]], tagged[row["id"]], placed[row["id"]], under_way.get(row["import_id"]))
+        for row in rows
+    ]
 
 
 def show(tx: Transaction, caller: Caller, id: str) -> Image:

@@ -16,3 +16,8 @@ class ImageSettings:
     largest_page: int = 1000  #: images on a page at most
     hash_algorithm: str = "sha512"  #: of `os_hash_value`: a name that Python's hashlib knows, at most 512 bits
     upload_idle_s: int = 300  #: seconds without a byte after which an upload is given up
+    import_methods: tuple[str, ...] = ("glance-direct", "web-download", "copy-image")  #: ways to import that are open
+    staging_path: str = (
+        ""  #: directory that staged bytes are named in; default: the state directory. Several hosts share it
+    )
+    copying_by_owners: bool = False  #: whether owners may copy their images to other stores, not only administrators

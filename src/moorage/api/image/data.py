@@ -10,8 +10,9 @@ from moorage.api.image.media import BYTES
 from moorage.api.image.ranges import part_of
 from moorage.api.request import Answer, Request
 from moorage.core.errors import Malformed, UnsupportedContent
+from moorage.flows.images.reception import Asked, Reception
 from moorage.flows.images.stores import by_weight, store_of
-from moorage.flows.images.upload import Asked, Upload
+from moorage.flows.images.upload import Upload
 from moorage.images import location, rules
 from moorage.images.errors import Deactivated, StoreUnknown
 from moorage.images.image import FILLED, State
@@ -24,25 +25,29 @@ LOOK_S = 1.0  #: how often it is looked whether an upload is still wanted, and g
 
 async def upload(ask: Request, body: AsyncIterator[bytes]) -> Answer:
     """Fill an image with its data."""
-    asked = _asked(ask)
-    upload = Upload(ask.rooms, ask.caller, ask.params["id"], asked)
-    pump = _Pump(ask, upload, body)
+    return await receive(ask, Upload(ask.rooms, ask.caller, ask.params["id"], asked_upload(ask)), body)
+
+
+async def receive(ask: Request, reception: Reception[Any], body: AsyncIterator[bytes]) -> Answer:
+    """Take in what the client sends, all of it or nothing."""
+    pump = _Pump(ask, reception, body)
     try:
-        await ask.sql(upload.begin)
+        await ask.sql(reception.begin)
         await pump.run()
-        await ask.files(upload.close)
-        await ask.sql(upload.record)
+        await ask.files(reception.close)
+        await ask.sql(reception.record)
     except Exception as problem:
         given_up = problem
         await pump.rest()
-        await ask.files(upload.clear)
-        await ask.sql(lambda: upload.give_up(given_up))
-        await ask.files(upload.sweep)
+        await ask.files(reception.clear)
+        await ask.sql(lambda: reception.give_up(given_up))
+        await ask.files(reception.sweep)
         raise
     return Answer(204)
 
 
-def _asked(ask: Request) -> Asked:
+def asked_upload(ask: Request) -> Asked:
+    """What the client says of its upload beforehand."""
     kind = ask.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind != BYTES:
         raise UnsupportedContent(reason=f"The data of an image is sent as {BYTES}, not as {kind[:100] or 'nothing'}.")
@@ -67,8 +72,8 @@ def _size(text: str) -> int:
 class _Pump:
     """Receives the next bytes while the last ones are worked on; holds two batches at most."""
 
-    def __init__(self, ask: Request, upload: Upload, body: AsyncIterator[bytes]) -> None:
-        self._ask, self._upload, self._body = ask, upload, body
+    def __init__(self, ask: Request, reception: Reception[Any], body: AsyncIterator[bytes]) -> None:
+        self._ask, self._reception, self._body = ask, reception, body
         self._busy: asyncio.Future[Any] | None = None
 
     async def run(self) -> None:
@@ -78,7 +83,7 @@ class _Pump:
             while not receiving.done():
                 await asyncio.wait({receiving}, timeout=LOOK_S)
                 if not receiving.done():
-                    await self._ask.sql(self._upload.check)
+                    await self._ask.sql(self._reception.check)
             receiving.result()
         finally:
             receiving.cancel()
@@ -103,7 +108,7 @@ class _Pump:
 
     async def _hand_over(self, batch: list[bytes]) -> None:
         await self._settled()
-        self._busy = asyncio.ensure_future(self._ask.files(lambda: self._upload.take(batch)))
+        self._busy = asyncio.ensure_future(self._ask.files(lambda: self._reception.take(batch)))
 
     async def _settled(self) -> None:
         if self._busy is not None:

@@ -11,6 +11,7 @@ from moorage.api.image.patches import parse
 from moorage.api.image.views import shown
 from moorage.api.request import Answer, Later, Request
 from moorage.core.errors import Malformed, UnsupportedContent
+from moorage.flows.images.asking import methods_of
 from moorage.flows.images.delete import begin_delete
 from moorage.images import listing, service
 from moorage.images.changes import change
@@ -46,8 +47,11 @@ def create(ask: Request) -> Answer:
     with ask.write() as tx:
         image = service.create(tx, ask.caller, new, ask.rooms.settings.images)
     place = f"{ask.url}/v2/images/{image.row['id']}"
-    stores = ",".join(sorted(ask.rooms.stores))
-    return Answer(201, shown(ask, image), {"Location": place, "OpenStack-image-store-ids": stores})
+    headers = {"Location": place, "OpenStack-image-store-ids": ",".join(sorted(ask.rooms.stores))}
+    methods = methods_of(ask.rooms)
+    if methods:
+        headers["OpenStack-image-import-methods"] = ",".join(methods)
+    return Answer(201, shown(ask, image), headers)
 
 
 @bodiless

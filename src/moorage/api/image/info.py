@@ -7,16 +7,15 @@ from moorage.api.image.schemas import SERVED
 from moorage.api.image.schemas_metadefs import SERVED as SERVED_METADEFS
 from moorage.api.request import Answer, Request
 from moorage.core.errors import NotFound
+from moorage.flows.images.asking import methods_of
 from moorage.images import rules
 from moorage.images.store import Store
-
-METHODS: tuple[str, ...] = ()  #: ways to import that this release has
 
 
 @bodiless
 def methods(ask: Request) -> Answer:
-    """List the ways to import an image: none yet, so that clients upload."""
-    value = {"description": "Import methods available.", "type": "array", "value": list(METHODS)}
+    """List the ways to import an image."""
+    value = {"description": "Import methods available.", "type": "array", "value": methods_of(ask.rooms)}
     return Answer(body={"import-methods": value})
 
 

@@ -1,7 +1,19 @@
 """All calls of Image v2."""
 
 from moorage.api.front import health
-from moorage.api.image import data, images, info, locations, members, metadefs, schemas, tags, tasks, versions
+from moorage.api.image import (
+    data,
+    images,
+    importing,
+    info,
+    locations,
+    members,
+    metadefs,
+    schemas,
+    tags,
+    tasks,
+    versions,
+)
 from moorage.api.image.media import JSON, PATCH_2_1
 from moorage.api.routes import Route
 
@@ -9,6 +21,7 @@ _LIST = (
     "limit marker sort sort_key sort_dir name id status container_format disk_format created_at updated_at size_min "
     "size_max tag owner checksum os_hash_value protected os_hidden visibility member_status"
 )
+_TASKS = "limit marker sort_key sort_dir type status"
 
 # fmt: off
 ROUTES = (
@@ -24,6 +37,8 @@ ROUTES = (
     Route("DELETE", "/v2/images/{id}",                   images.delete, success=204),
     Route("PUT",    "/v2/images/{id}/file",              data.upload, stream=True, success=204),
     Route("GET",    "/v2/images/{id}/file",              data.download, stream=True, query=("prefer",)),
+    Route("PUT",    "/v2/images/{id}/stage",             importing.stage, stream=True, success=204),
+    Route("POST",   "/v2/images/{id}/import",            importing.start, body=schemas.IMPORT, success=202),
     Route("POST",   "/v2/images/{id}/actions/deactivate", images.deactivate, success=204),
     Route("POST",   "/v2/images/{id}/actions/reactivate", images.reactivate, success=204),
     Route("PUT",    "/v2/images/{id}/tags/{tag}",        tags.add, success=204),
@@ -37,7 +52,9 @@ ROUTES = (
     Route("POST",   "/v2/images/{id}/locations",         locations.create, success=202),
     Route("GET",    "/v2/images/{id}/tasks",             tasks.of_image),
 
-    Route("GET",    "/v2/tasks",                         tasks.index),
+    Route("DELETE", "/v2/stores/{store}/{id}",           importing.leave_store, success=204),
+    Route("GET",    "/v2/tasks",                         tasks.index, query=tuple(_TASKS.split())),
+    Route("POST",   "/v2/tasks",                         tasks.create, body=schemas.ADD_TASK, success=201),
     Route("GET",    "/v2/tasks/{id}",                    tasks.show),
     Route("GET",    "/v2/info/import",                   info.methods),
     Route("GET",    "/v2/info/stores",                   info.stores),

@@ -180,3 +180,44 @@ SET_MEMBER = Body(
         "properties": {"status": {"type": "string", "enum": [str(a) for a in Acceptance]}},
     }
 )
+_METHOD = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 64},
+        "uri": {"type": "string", "maxLength": 2048},
+        "glance_region": {"type": "string", "maxLength": 255},
+        "glance_image_id": {"type": "string", "maxLength": 255},
+        "glance_service_interface": {"type": "string", "maxLength": 64},
+    },
+}
+IMPORT = Body(
+    {
+        "type": "object",
+        "required": ["method"],
+        "properties": {
+            "method": _METHOD,
+            "stores": {"type": "array", "items": {"type": "string", "maxLength": 255}, "maxItems": 64},
+            "all_stores": {"type": "boolean"},
+            "all_stores_must_succeed": {"type": "boolean"},
+        },
+    }
+)
+_TASK_INPUT = {
+    "type": "object",
+    "required": ["import_from", "import_from_format", "image_properties"],
+    "properties": {
+        "import_from": {"type": "string", "minLength": 1, "maxLength": 2048},
+        "import_from_format": {"type": "string", "maxLength": 32},
+        "image_properties": {"type": "object"},
+    },
+}
+ADD_TASK = Body(
+    {
+        "type": "object",
+        "required": ["type", "input"],
+        "properties": {"type": {"enum": _TASK_TYPES}, "input": {"type": "object"}},
+        "if": {"properties": {"type": {"const": "import"}}},
+        "then": {"properties": {"input": _TASK_INPUT}},
+    }
+)

@@ -8,6 +8,7 @@ from moorage.api.views import Constant, Field, View, moment
 from moorage.flows.images.stores import by_weight
 from moorage.images.image import State
 from moorage.images.service import Image
+from moorage.images.task import Progress
 
 # fmt: off
 IMAGE = View(
@@ -51,7 +52,18 @@ def shown(ask: Request, image: Image) -> dict[str, Any]:
     body = {**image.properties, **IMAGE(image.row, ask.version, ask.caller), "tags": list(image.tags)}
     if image.stores and (ask.caller.is_admin or image.row["state"] != State.DEACTIVATED):
         body["stores"] = ",".join(by_weight(ask.rooms, image.stores))
+    if image.progress is not None:
+        body |= _progress(image.progress)
     return body
+
+
+def _progress(progress: Progress) -> dict[str, str]:
+    """How far the last import is, under the keys that clients poll; they stay when it is over."""
+    keys = {
+        "os_glance_importing_to_stores": ",".join(progress.waiting if progress.open else ()),
+        "os_glance_failed_import": ",".join(progress.failed),
+    }
+    return {**keys, "os_glance_import_task": progress.open} if progress.open else keys
 
 
 def member(ask: Request, row: Mapping[str, Any]) -> dict[str, Any]:

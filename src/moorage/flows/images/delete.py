@@ -10,8 +10,9 @@ from typing import Any
 
 from moorage.core.caller import Caller
 from moorage.database import Transaction
+from moorage.flows.images.clear import STAGING, clear
 from moorage.flows.images.stores import store_of
-from moorage.images import location, service
+from moorage.images import location, service, staging
 from moorage.images.records import images
 from moorage.operations import journal
 from moorage.operations.flow import Flow, Step, Work
@@ -43,6 +44,9 @@ def remove(work: Work) -> Mapping[str, Any]:
                 left.append(row["object"])
             else:
                 removed.append(row)
+        waiting = [row["object"] for row in staging.of_image(tx, work.resource_id)]
+    for name in waiting:
+        clear(work, STAGING, name)
     for row in removed:
         store_of(work.rooms, row["store"]).delete(row["object"])
     with work.transaction() as tx:

@@ -13,12 +13,16 @@ from sqlalchemy import Table, select
 
 from moorage.core.errors import Problem
 from moorage.database import Transaction
+from moorage.flows.images.clear import KIND as CLEAR
+from moorage.flows.images.clear import STAGING
 from moorage.flows.reconciliation.finding import Finding, found
 from moorage.flows.rooms import Rooms
-from moorage.images.records import locations
+from moorage.images.records import locations, staged
 from moorage.operations import journal
 from moorage.operations.records import operations
 from moorage.volumes.records import layers, volumes
+
+STAGED = "staging/"  #: how the names of staged bytes begin; a store in the same directory sees them too
 
 #: Bytes are named for the run of the operation that makes them.
 _MAKER = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-\d+")
@@ -57,14 +61,38 @@ def object_drift(rooms: Rooms) -> Iterator[Finding]:
         with rooms.database.read() as tx:
             query = select(locations).where(locations.c.store == id)
             rows: dict[str, Any] = {row["object"]: row["image_id"] for row in tx.all(query)}
-            lain_on = set(_named(tx, layers, "id", layers.c.store == id))
+            lain_on = set(_named(tx, layers, "id", layers.c.store == id)) | _leaving(tx, id)
             working = _working(tx)
+        there -= {name for name in there if name.startswith(STAGED)}
         for name in sorted(there - set(rows) - lain_on):
             if _maker(name) not in working:
                 yield found("object-orphan", object=name, store=id)
         for name in sorted(set(rows) - there):
             if _maker(name) not in working:
                 yield found("object-missing", object=name, store=id, image=rows[name])
+
+
+def staged_drift(rooms: Rooms) -> Iterator[Finding]:
+    """Staged bytes that no row names; those that rows name and that are gone, an import says."""
+    if rooms.staging is None:
+        return
+    try:
+        there = {name for name in rooms.staging.names() if name.startswith(STAGED)}
+    except (Problem, OSError) as problem:
+        yield found("unreadable", what="The staging area", error=str(problem))
+        return
+    with rooms.database.read() as tx:
+        named = set(_named(tx, staged, "object"))
+        working = _working(tx)
+    for name in sorted(there - named):
+        if _maker(name) not in working:
+            yield found("object-orphan", object=name, store=STAGING)
+
+
+def _leaving(tx: Transaction, store: str) -> set[str]:
+    """What open operations are about to clear away in the store."""
+    query = select(operations.c.input).where(operations.c.kind == CLEAR, journal.is_open())
+    return {row["input"]["object"] for row in tx.all(query) if row["input"]["store"] == store}
 
 
 def _named(tx: Transaction, table: Table, column: str, *where: Any) -> list[str]:

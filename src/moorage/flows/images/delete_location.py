@@ -1,0 +1,71 @@
+"""
+Take an image out of one of its stores: from the call on nobody begins to read it there; the bytes follow.
+
+The last store keeps it. Bytes that volumes lie on are left to them, as when the image is deleted: which is decided
+under the lock of the image's row.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from moorage.core.caller import Caller
+from moorage.database import Transaction
+from moorage.flows.images.stores import store_of
+from moorage.flows.rooms import Rooms
+from moorage.images import location, rules, service
+from moorage.images.errors import NotInStore, OnlyLocation, StoreMissing, TransitionRefused
+from moorage.images.image import State
+from moorage.images.visibility import find_locked
+from moorage.operations import events, journal
+from moorage.operations.flow import Flow, Step, Work
+from moorage.volumes import layers
+
+KIND = "delete-location"
+QUEUE = "any"
+
+
+def begin_delete_location(tx: Transaction, rooms: Rooms, caller: Caller, store: str, id: str) -> str | None:
+    """
+    The image is no longer in `store`: the operation that takes its bytes away, or None where volumes lie on them.
+    """
+    image = find_locked(tx, caller, id)
+    rules.permit_on(caller, rules.DROP_COPY, image)
+    if store not in rooms.stores:
+        raise StoreMissing(store=store[:64])
+    if image["state"] != State.ACTIVE:
+        blockers = service.blockers(tx, image)
+        raise TransitionRefused(state=image["state"], target="out of a store", image=id, blockers=blockers)
+    row = _place(tx, id, store)
+    service.touch(tx, id)
+    events.record(tx, "image.store-left", "image", id, image["owner"], caller.request_id, store=store)
+    if layers.users_of(tx, row["object"]):
+        location.forsake(tx, row["id"])
+        return None
+    location.leave(tx, row["id"])
+    given = {"store": store, "object": row["object"]}
+    place: str = row["id"]
+    project = image["owner"]
+    return journal.begin(tx, KIND, "location", place, queue=QUEUE, project_id=project, input=given, caller=caller)
+
+
+def _place(tx: Transaction, id: str, store: str) -> Mapping[str, Any]:
+    """Where the store holds the image; refuses to take the only one."""
+    held = location.held(tx, id)
+    if len(held) == 1:
+        raise OnlyLocation(store=store, image=id)
+    for row in held:
+        if row["store"] == store:
+            return row
+    raise NotInStore(image=id, store=store)
+
+
+def remove(work: Work) -> None:
+    """The bytes are gone, and then their row."""
+    store, name = work.input["store"], work.input["object"]
+    store_of(work.rooms, store).delete(name)
+    with work.transaction() as tx:
+        location.forget(tx, store, name)
+        layers.strike(tx, name)
+
+
+DELETE_LOCATION = Flow(KIND, (Step("remove", remove, forward_only=True),))
