@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012_image_imports"
-down_revision = "0011_attachment_queue"
+revision = "0013_image_imports"
+down_revision = "0012_adopted_locations"
 
 
 def upgrade() -> None:
