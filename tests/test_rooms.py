@@ -22,14 +22,14 @@ RULE = {
     "operations":               "core database",
     **dict.fromkeys(DOMAINS.split(), "core database operations"),
     "drivers":                  f"core {CONTRACTS}",
-    "drivers.stores.volume":    f"core {CONTRACTS} drivers volumes.service",
+    "drivers.stores.volume":    f"core {CONTRACTS} drivers client",
     "flows":                    f"core database operations {DOMAINS}",
     "api":                      f"core database operations flows {DOMAINS}",
     "client":                   "",
     "cli":                      "client",
     "ui":                       "client",
     **dict.fromkeys(
-        "app server config duty hearing agent greeting memory stopping doctor installed __main__".split(), "*"
+        "app server config duty hearing agent greeting inside memory stopping doctor installed __main__".split(), "*"
     ),
 }
 # fmt: on

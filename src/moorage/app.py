@@ -7,7 +7,7 @@ The app: builds every room from the configuration, wires them, starts and stops 
 import logging
 import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 from moorage.api.block_storage.service import BlockStorageService
@@ -27,6 +27,7 @@ from moorage.drivers.connectors import registry as connectors
 from moorage.drivers.fetch.client import GuardedFetch
 from moorage.drivers.stores import registry as stores
 from moorage.drivers.stores.health import Watched
+from moorage.drivers.stores.volume.build import Around
 from moorage.duty import HostDuty
 from moorage.flows import mend_volume
 from moorage.flows.images.clear import STAGING
@@ -39,8 +40,10 @@ from moorage.hearing import Hearing
 from moorage.identity import bootstrap as identity_bootstrap
 from moorage.identity.deputy import Deputy
 from moorage.identity.tokens import Tokens
+from moorage.images.records import images
 from moorage.images.retention import retention as image_retention
 from moorage.images.store import Store
+from moorage.inside import Inside
 from moorage.operations.host_lock import HostLock
 from moorage.operations.process import Process
 from moorage.operations.runner import Runner
@@ -125,6 +128,7 @@ class App:
     def stop(self) -> None:
         """Let go of everything; daemons go on, to be adopted by whoever comes next."""
         self.rooms.tail.close()
+        self.inside.close()
         if self.hearing is not None:
             self.hearing.stop()
         self.runner.stop()
@@ -143,6 +147,8 @@ class App:
         config = self.config
         tokens = Tokens(self.database, self.place.keys, config.identity)
         deputy = Deputy(self.database, tokens, config.region, config.base_url)
+
+        self.inside = Inside(deputy.token, self._inner_shell, 1 if self.database.dialect == "sqlite" else 4)
 
         def compute() -> Reach:
             places = deputy.places("compute")
@@ -194,11 +200,25 @@ class App:
     def _store(self, settings: StoreSettings) -> Store:
         rights = self.config.rights
         owner = (0, rights.daemon_uid) if os.geteuid() == 0 else None  # storage daemons read images that volumes lie on
-        options = {"root": settings.path or self.config.state, "owner": owner, **vars(settings)}
+        around = Around(
+            host=self.config.host, ours=self.inside, folder=self.place.state / "stores", owner_of=self._owner_of
+        )
+        options = {"root": settings.path or self.config.state, "owner": owner, "around": around, **vars(settings)}
         return Watched(stores.build(settings.kind, settings.id, options))
 
     def _staging(self) -> Store:
         return stores.build("files", STAGING, {"root": self.config.images.staging_path or self.config.state})
+
+    def _owner_of(self, image: str) -> str | None:
+        """The project of an image."""
+        with self.database.read() as tx:
+            row = tx.get(images, image)
+        return row["owner"] if row is not None else None
+
+    def _inner_shell(self, sql: Executor, files: Executor) -> Shell:
+        """The shell that our own stores ask our own services through."""
+        ends = Ends(self.database, files, self.runner.carries)
+        return Shell(self.rooms, self.services, self._authenticate, ends, sql, files, asking=files)
 
     def _services(self) -> list[Service]:
         services = [service() for service in SERVICES]  # type: ignore[call-arg]

@@ -21,6 +21,7 @@ from moorage.core.errors import Problem
 from moorage.drivers.fetch.settings import FetchSettings
 from moorage.drivers.stores.s3.settings import S3Settings
 from moorage.drivers.stores.swift.settings import SwiftSettings
+from moorage.drivers.stores.volume.settings import VolumeStoreSettings
 from moorage.identity.settings import IdentitySettings
 from moorage.images.settings import ImageSettings
 from moorage.volumes.settings import VolumeSettings
@@ -49,13 +50,14 @@ class StoreSettings:
     """One `[[stores]]` table: where images are kept."""
 
     id: str = "files"  #: what clients call it
-    kind: str = "files"  #: files, http, s3, swift or memory
+    kind: str = "files"  #: files, http, s3, swift, volume or memory
     description: str = ""  #: shown by stores discovery
     path: str = ""  #: directory that images are named in, for kind files; default: the state directory
     weight: int = 0  #: a store of higher weight is read from first
     default: bool = False  #: where images go that name no store; the first writable store, if none says so
     s3: S3Settings = field(default_factory=S3Settings)  #: the table `[stores.s3]`
     swift: SwiftSettings = field(default_factory=SwiftSettings)  #: the table `[stores.swift]`
+    volume: VolumeStoreSettings = field(default_factory=VolumeStoreSettings)  #: the table `[stores.volume]`
 
 
 @dataclass(frozen=True)

@@ -75,5 +75,8 @@ class Caller:
         return self.is_admin or (project_id is not None and project_id == self.project_id)
 
 
+#: The id of Moorage's own user, in whose name one of its services uses another.
+MOORAGE = b"moorage".hex().ljust(32, "0")
+
 #: Whoever acts when nobody asked: recovery, periodic work, the machine's own command line.
 NOBODY = Caller(user_id="moorage", roles=frozenset({"admin", "manager", "member", "reader", "service"}))

@@ -16,6 +16,7 @@ from moorage.flows.mend_volume import MEND_VOLUME
 from moorage.flows.publish_attachment import PUBLISH_ATTACHMENT
 from moorage.flows.queue_attachment import QUEUE_ATTACHMENT
 from moorage.flows.volume_from_image import VOLUME_FROM_IMAGE
+from moorage.flows.volume_from_image_volume import VOLUME_FROM_IMAGE_VOLUME
 from moorage.flows.volume_from_volume import FREEZE_VOLUME, VOLUME_FROM_VOLUME
 from moorage.flows.withdraw_attachment import WITHDRAW_ATTACHMENT
 from moorage.operations.flow import Flows
@@ -39,6 +40,7 @@ FLOWS = Flows.of(
         UPLOAD_IMAGE,
         VOLUME_FROM_CONVERSION,
         VOLUME_FROM_IMAGE,
+        VOLUME_FROM_IMAGE_VOLUME,
         VOLUME_FROM_VOLUME,
         WITHDRAW_ATTACHMENT,
     )

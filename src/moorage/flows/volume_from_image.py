@@ -16,7 +16,7 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Conflict, Malformed, Problem
 from moorage.core.ids import is_uuid
 from moorage.database import Transaction
-from moorage.flows import convert_image
+from moorage.flows import convert_image, volume_from_image_volume
 from moorage.flows.volume_ends import made
 from moorage.flows.volume_layers import GIB, fresh, give_head, take_back_head, volume_of
 from moorage.images import service, visibility
@@ -61,6 +61,7 @@ class Source:
 
     reference: str
     stores: Collection[str]
+    volumes: Collection[str] = ()  #: those that keep images in volumes of our own Block Storage
 
 
 def begin(
@@ -75,7 +76,9 @@ def begin(
     image = _usable(tx, caller, source)
     asked = new(image)
     _fits(image, asked.size_gib)
-    asked = replace(asked, image_id=image.id, image_metadata=described(image), bootable=True, base=image.object)
+    if image.store in source.volumes:
+        return volume_from_image_volume.begin(tx, caller, image, _made_of(image, asked), rules, key)
+    asked = replace(_made_of(image, asked), base=image.object)
     row = volume.enter(tx, caller, asked, rules)
     kept = {"backend": asked.backend, "image_id": image.id, "store": image.store}
     if image.read_as in FOREIGN:
@@ -89,10 +92,14 @@ def begin(
     return row
 
 
+def _made_of(image: Usable, asked: New) -> New:
+    return replace(asked, image_id=image.id, image_metadata=described(image), bootable=True)
+
+
 def _usable(tx: Transaction, caller: Caller, source: Source) -> Usable:
     id = source.reference if is_uuid(source.reference) else _named(tx, caller, source.reference)
     try:
-        image = service.usable(tx, caller, id, list(source.stores))
+        image = service.usable(tx, caller, id, [*source.stores, *source.volumes])
     except ImageNotFound:
         raise InvalidImage() from None
     except NotUsable as problem:
@@ -105,7 +112,7 @@ def _usable(tx: Transaction, caller: Caller, source: Source) -> Usable:
         raise ImageUnusable(
             image=id, reason=f"in a container of the format {image.container_format} its content was not inspected."
         )
-    if image.store not in source.stores:
+    if image.store not in (*source.stores, *source.volumes):
         raise ImageUnusable(image=id, reason="the backend cannot reach any store that holds it.")
     return image
 

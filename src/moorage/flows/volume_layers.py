@@ -65,11 +65,18 @@ def sweep(work: Work) -> None:
 
 
 def give_head(
-    work: Work, layer: Layer, path: str, bytes_moved: int = 0, why: str | None = None, *, keep: bool = False
+    work: Work,
+    layer: Layer,
+    path: str,
+    bytes_moved: int = 0,
+    why: str | None = None,
+    *,
+    keep: bool = False,
+    below: Layer | None = None,
 ) -> None:
     """
     Let the new volume's head be `layer`; it came to be by `path`, and `why` not by a faster one. What it was made of is
-    the volume's no more, unless it is to `keep` that.
+    the volume's no more, unless it is to `keep` that. `below` is its parent, where that is new too.
     """
     with work.transaction() as tx:
         found = tx.lock(volumes, [work.resource_id])
@@ -77,6 +84,8 @@ def give_head(
             raise VolumeNotFound(id=work.resource_id)
         took_ms = (tx.now - found[0]["created_at"]) // 1000
         made = {"path": path, "bytes": bytes_moved, "ms": took_ms, "why": why}
+        if below is not None:
+            layers.enter(tx, below, work.input["backend"])
         layers.enter(tx, layer, work.input["backend"])
         base = found[0]["base"] if keep else None
         tx.change(volumes, work.resource_id, {"head": layer.name, "base": base, "made": made})

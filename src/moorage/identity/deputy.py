@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import select
 
-from moorage.core.caller import NOBODY
+from moorage.core.caller import MOORAGE, NOBODY
 from moorage.core.errors import Forbidden
 from moorage.database import Database, Transaction
 from moorage.database.transaction import Row
@@ -20,7 +20,7 @@ from moorage.identity.claims import Scope
 from moorage.identity.records import endpoints, projects, roles, services, users
 from moorage.identity.tokens import Tokens
 
-ID = b"moorage".hex().ljust(32, "0")  #: known before the user is made: a name could be anybody's
+ID = MOORAGE  #: known before the user is made: a name could be anybody's
 PROJECT, ROLES = "service", ("admin", "service")
 TOKEN_TTL_S = 300.0  #: a question takes seconds, but clocks differ
 PREFERRED = ("internal", "public", "admin")  #: which of a service's endpoints is asked
@@ -46,13 +46,23 @@ class Deputy:
             found = _endpoints(tx, type, self._region)
             if not found:
                 return Places()
-            project = _project(tx)
-            scope = Scope("project", project["id"] if project is not None else "")
-            issued = self._tokens.issue(tx, ID, (), scope, ttl_s=TOKEN_TTL_S)
-            if not issued.standing.caller.is_admin:
-                raise Forbidden(action=f"{type}:ask")
-        blanks = {"project_id": scope.id, "tenant_id": scope.id, "user_id": ID}
-        return Places(tuple(located(row, self._public_url, blanks) for row in found), issued.text)
+            project, text = self._issue(tx, type)
+        blanks = {"project_id": project, "tenant_id": project, "user_id": ID}
+        return Places(tuple(located(row, self._public_url, blanks) for row in found), text)
+
+    def token(self, type: str) -> str:
+        """A token of our user, for asking our own service of `type` in this process."""
+        with self._database.read() as tx:
+            return self._issue(tx, type)[1]
+
+    def _issue(self, tx: Transaction, type: str) -> tuple[str, str]:
+        """The project of services, and a token of our user for it."""
+        project = _project(tx)
+        scope = Scope("project", project["id"] if project is not None else "")
+        issued = self._tokens.issue(tx, ID, (), scope, ttl_s=TOKEN_TTL_S)
+        if not issued.standing.caller.is_admin:
+            raise Forbidden(action=f"{type}:ask")
+        return scope.id, issued.text
 
 
 def make(tx: Transaction) -> None:

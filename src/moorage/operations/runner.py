@@ -34,6 +34,16 @@ class UnknownKind(Problem):
     code = "operation.unknown-kind"
 
 
+#: An operation that anybody may carry out may have to wait, on its thread, for one that only this host can, such as a
+#: store for a volume of its own. Those of the host wait for none, so each kind has as many threads, and none starves.
+LANES = ("host", "any")
+
+
+def lane(queue: str) -> str:
+    """Which threads carry out the operations of `queue`."""
+    return LANES[0] if queue.startswith("host:") else LANES[1]
+
+
 class Runner:
     """
     Carries out the operations of `queues` in this process, and keeps its name on the list of those that are alive. One
@@ -53,7 +63,7 @@ class Runner:
     ) -> None:
         self.database, self.flows, self.rooms, self.me, self.lease_s = database, flows, rooms, me, lease_s
         self._queues, self._limit = list(queues), threads
-        self._pool = Threads(threads, "operation")
+        self._pool = Threads(threads * 2, "operation")
         self._running: dict[str, Carried] = {}
         self._held: set[str] = set()
         self._lost: dict[str, Carried] = {}  # what could not even be given back
@@ -139,7 +149,11 @@ class Runner:
             return False
         with self._guard:
             busy = any(other.resource_id == resource_id for other in self._running.values())
-            return not busy and len(self._running) < self._limit
+            return not busy and self._room(lane(queue)) > 0
+
+    def _room(self, wanted: str) -> int:
+        """How many operations more of a lane may run at once."""
+        return self._limit - sum(lane(other.queue) == wanted for other in self._running.values())
 
     def take_up(self, row: Mapping[str, Any]) -> None:
         """Carry out an operation that this process owns, on a thread of its own."""
@@ -206,18 +220,24 @@ class Runner:
         """Claim and hand to threads what there is; whether there may be more."""
         with self._guard:
             signalled, self._signalled = self._signalled, set()
-            room, busy = self._limit - len(self._running), {other.resource_id for other in self._running.values()}
-            if room <= 0:
+            rooms, busy = {each: self._room(each) for each in LANES}, {o.resource_id for o in self._running.values()}
+            if min(rooms.values()) <= 0:
                 self._more = True  # whoever ends looks again
-                return False
         queues = [queue for queue in self._queues if queue in signalled] or self._with_work()
+        queues = [queue for queue in queues if rooms[lane(queue)] > 0]
         if not queues or self._stop.is_set():
             return False
+        rows: list[Mapping[str, Any]] = []
+        full = False
         with self.database.write() as tx:
-            rows = claims.claim(tx, self.me.id, queues, self.lease_s, room, busy)
+            for each, room in rooms.items():
+                mine = [queue for queue in queues if lane(queue) == each]
+                taken = busy | {row["resource_id"] for row in rows}
+                found = claims.claim(tx, self.me.id, mine, self.lease_s, room, taken) if mine else []
+                rows, full = rows + found, full or len(found) == room
         for row in rows:
             self.take_up(row)
-        return len(rows) == room
+        return full
 
     def _with_work(self) -> list[str]:
         if not self._queues:

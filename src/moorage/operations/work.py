@@ -55,6 +55,7 @@ class Carried:
         self.id: str = row["id"]
         self.epoch: int = row["epoch"]
         self.resource_id: str = row["resource_id"]
+        self.queue: str = row["queue"]
         self.project_id: str | None = row["project_id"]
         self.input: Mapping[str, Any] = row["input"]
         self.results: dict[str, Any] = dict(row["results"])

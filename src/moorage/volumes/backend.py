@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from moorage.core.errors import Problem, Unavailable
+from moorage.core.errors import Problem, Refused, Unavailable
 
 
 class BackendUnsure(Problem):
@@ -128,6 +128,7 @@ class Traits:
     extend_attached: bool = False  #: `extend` works while published
     advance: bool = False  #: `advance` works while published, under the hands of all who write
     doors: frozenset[Door] = frozenset()
+    shares: bool = False  #: `share` gives frozen bytes another name
     overlays: frozenset[str] = frozenset()  #: formats of image files that a layer may lie on directly
     converts: frozenset[str] = frozenset()  #: formats of image files that `convert` reads
 
@@ -147,6 +148,13 @@ class Backend(ABC):
         Leave the raw `layer`, durable, with the disk inside of `source` and zeroes behind it; how many bytes that took.
         It may take long: `check` is called now and then, and what it raises ends the work. Twice is fine.
         """
+
+    def share(self, layer: Layer, source: str) -> None:
+        """
+        Where `traits.shares`: leave `layer`, durable, with the very bytes of the layer `source`, not copied; nobody
+        writes to either ever again, and each goes without the other. Twice is fine.
+        """
+        raise Refused(reason="This backend does not share bytes between layers.")
 
     @abstractmethod
     def delete(self, name: str) -> None:

@@ -5,7 +5,7 @@ A layer is written to by at most one volume, whose head it is; once something li
 deleted with its last user: a volume whose head it is or that is going to lie on it, or a layer above it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, func, select
@@ -92,6 +92,14 @@ def users_of(tx: Transaction, name: str) -> int:
     v = volumes.c
     resting = tx.value(select(func.count()).select_from(volumes).where((v.head == name) | (v.base == name)))
     return int(above) + int(resting)
+
+
+def waiting(tx: Transaction, row: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The other volumes that are just being made of the head of the volume `row`."""
+    v = volumes.c
+    if row["head"] is None:
+        return ()
+    return tx.all(select(volumes).where(v.base == row["head"], v.head.is_(None), v.id != row["id"]).order_by(v.id))
 
 
 def strike(tx: Transaction, name: str) -> None:

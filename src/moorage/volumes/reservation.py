@@ -12,7 +12,7 @@ from typing import Any
 from moorage.core.caller import Caller
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
-from moorage.volumes import attachment, publication, status, volume
+from moorage.volumes import attachment, custody, publication, status, volume
 from moorage.volumes.attachment import State
 from moorage.volumes.backend import Door
 from moorage.volumes.errors import (
@@ -60,6 +60,8 @@ def reserve(
     Claim the locked volume `row`; with a connector and a door, publish it there too. The attachment, and the operation
     that publishes it.
     """
+    if mode != "ro":
+        custody.permit(caller, row)
     may_reserve(tx, row, instance_uuid)
     _not_twice(tx, row, connector)
     return enter(tx, caller, row, connector, door, key=key, instance_uuid=instance_uuid, mode=mode)

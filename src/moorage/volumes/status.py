@@ -19,6 +19,7 @@ DURING: Mapping[str, str] = {
     "create-volume": "creating",
     "volume-from-conversion": "creating",
     "volume-from-image": "creating",
+    "volume-from-image-volume": "creating",
     "volume-from-volume": "creating",
     "delete-volume": "deleting",
     "extend-volume": "extending",

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from moorage.core.caller import Caller
+from moorage.core.caller import MOORAGE, Caller
 from moorage.core.errors import Blocker
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
 from moorage.operations import events, journal
 from moorage.operations.records import operations
-from moorage.volumes import attachment, quota, status, volume_type
+from moorage.volumes import attachment, custody, layers, quota, status, volume_type
 from moorage.volumes.backend import Traits
 from moorage.volumes.errors import InvalidInput, InvalidVolume, NotDeletable, VolumeNotFound
 from moorage.volumes.records import volumes
@@ -87,9 +87,11 @@ def enter(tx: Transaction, caller: Caller, new: New, rules: Rules) -> Mapping[st
     shared = volume_type.is_true(specs.get(volume_type.MULTIATTACH))
     if shared and rules.traits is not None and not rules.traits.multiattach:
         raise InvalidVolume(reason=f"The backend {new.backend} cannot attach a volume more than once.")
-    quota.charge(
-        tx, project, new.type["id"], count=1, gigabytes=new.size_gib, size_gib=new.size_gib, defaults=rules.defaults
-    )
+    counts = caller.user_id != MOORAGE  # what we keep for ourselves is nobody's to limit
+    if counts:
+        quota.charge(
+            tx, project, new.type["id"], count=1, gigabytes=new.size_gib, size_gib=new.size_gib, defaults=rules.defaults
+        )
     id = new_uuid()
     values = {
         "id": id,
@@ -98,6 +100,7 @@ def enter(tx: Transaction, caller: Caller, new: New, rules: Rules) -> Mapping[st
         "type_id": new.type["id"],
         "status": "creating",
         "multiattach": shared,
+        "consumes_quota": counts,
         "metadata": dict(new.metadata),
         "image_metadata": dict(new.image_metadata) if new.image_metadata else None,
         "created_at": tx.now,
@@ -169,8 +172,10 @@ def extend(tx: Transaction, caller: Caller, row: Mapping[str, Any], size_gib: in
             reason="New size for extend must be greater than current size. "
             f"(current: {row['size_gib']}, extended: {size_gib})."
         )
-    more = size_gib - row["size_gib"]
-    quota.charge(tx, row["project_id"], row["type_id"], count=0, gigabytes=more, size_gib=size_gib, defaults=defaults)
+    more = size_gib - row["size_gib"] if row["consumes_quota"] else 0
+    if more:
+        project, type = row["project_id"], row["type_id"]
+        quota.charge(tx, project, type, count=0, gigabytes=more, size_gib=size_gib, defaults=defaults)
     return begin(tx, "extend-volume", row, caller, {"size_gib": size_gib, "more_gib": more})
 
 
@@ -178,9 +183,12 @@ def delete(tx: Transaction, caller: Caller, row: Mapping[str, Any], *, force: bo
     """Begin to delete the locked volume `row`; nothing where that has begun already. With `force`, in any status."""
     if row["status"] == "deleting":
         return None
-    held = attachment.held(tx, row["id"])
-    if held or row["migration_status"] or not (force or row["status"] in DELETABLE):
-        raise NotDeletable(blockers=blockers(tx, row))
+    if not force:
+        custody.permit(caller, row)
+    held, waiting = attachment.held(tx, row["id"]), layers.waiting(tx, row)
+    if held or waiting or row["migration_status"] or not (force or row["status"] in DELETABLE):
+        made = tuple(Blocker("volume", one["id"], one["project_id"]) for one in waiting)
+        raise NotDeletable(blockers=(*blockers(tx, row), *made))
     return begin(tx, "delete-volume", row, caller, deadline_s=30 * 86400.0)
 
 

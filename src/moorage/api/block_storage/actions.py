@@ -9,7 +9,7 @@ from moorage.api.request import Answer, Later, Request, boolean
 from moorage.core.caller import Rule
 from moorage.core.errors import Malformed
 from moorage.database import Transaction
-from moorage.volumes import override, volume, volume_type
+from moorage.volumes import custody, override, volume, volume_type
 from moorage.volumes import retype as retypes
 from moorage.volumes.errors import ImageMetadataNotFound, InvalidVolume
 
@@ -17,6 +17,7 @@ from moorage.volumes.errors import ImageMetadataNotFound, InvalidVolume
 def locked(tx: Transaction, request: Request, rule: Rule, *, with_quota: bool = False) -> Mapping[str, Any]:
     row = volume.find(tx, request.caller, request.params["id"])
     request.caller.must(rule, row["project_id"])
+    custody.permit(request.caller, row)
     return volume.locked(tx, request.caller, row["id"], with_quota=with_quota)
 
 

@@ -9,11 +9,22 @@ from moorage.api.block_storage import grounds, keys, lists, policy, views
 from moorage.api.block_storage.lists import Listing
 from moorage.api.patience import HEADER, patience_s
 from moorage.api.request import Answer, Later, Outcome, Request
-from moorage.core.caller import Caller
+from moorage.core.caller import MOORAGE, Caller
 from moorage.core.errors import Malformed, Problem
 from moorage.database import Transaction
 from moorage.hosts import lease
-from moorage.volumes import attachment, doors, generation, guard, publication, queue, reservation, volume, withdrawal
+from moorage.volumes import (
+    attachment,
+    custody,
+    doors,
+    generation,
+    guard,
+    publication,
+    queue,
+    reservation,
+    volume,
+    withdrawal,
+)
 from moorage.volumes.attachment import Origin, State
 from moorage.volumes.backend import Door
 from moorage.volumes.errors import NotReservable, NotReservableShared
@@ -153,6 +164,8 @@ def _locked(tx: Transaction, request: Request, rule: Any) -> tuple[Mapping[str, 
     found = reservation.find(tx, request.caller, request.params["id"])
     request.caller.must(rule, found["project_id"])
     row, claim = reservation.locked(tx, request.caller, found["id"])
+    if claim["user_id"] == MOORAGE:
+        custody.permit(request.caller, row)
     generation.check(claim, request.headers)
     return row, claim
 

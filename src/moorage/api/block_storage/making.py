@@ -10,11 +10,13 @@ from moorage.core.ids import is_uuid
 from moorage.database import Transaction
 from moorage.flows import volume_from_image, volume_from_volume
 from moorage.images.service import Usable
-from moorage.volumes import quota, services, volume, volume_type
+from moorage.volumes import custody, quota, services, volume, volume_type
 from moorage.volumes.errors import InvalidInput, NotMadeYet
 from moorage.volumes.volume import New, Rules
 
-MADE_BY = frozenset({"create-volume", "volume-from-conversion", "volume-from-image", "volume-from-volume"})
+MADE_BY = frozenset(
+    "create-volume volume-from-conversion volume-from-image volume-from-image-volume volume-from-volume".split()
+)
 _SOURCES = ("snapshot_id", "source_volid", "imageRef", "backup_id")
 
 
@@ -29,12 +31,13 @@ def made(tx: Transaction, request: Request) -> Mapping[str, Any]:
     if first is not None:
         return volume.find(tx, request.caller, first["resource_id"])
     if asked["imageRef"] is not None:
-        source = volume_from_image.Source(image_id(asked["imageRef"]), stores(request))
+        source = volume_from_image.Source(image_id(asked["imageRef"]), stores(request), image_volumes(request))
         return volume_from_image.begin(
             tx, request.caller, source, lambda image: _new(tx, request, asked, image=image), rules(request), key
         )
     if asked["source_volid"] is not None:
         row = volume.locked(tx, request.caller, asked["source_volid"])
+        custody.permit(request.caller, row)
         new = _new(tx, request, asked, source=row)
         return volume_from_volume.begin(tx, request.caller, row, new, rules(request, row["backend"]), key)
     return volume.create(tx, request.caller, _new(tx, request, asked), rules(request), key)
@@ -159,3 +162,8 @@ def stores(request: Request) -> list[str]:
     settings = request.rooms.settings
     one = next((b for b in settings.backends if b.name == settings.volumes.default_backend), settings.backends[0])
     return [store.id for store in settings.stores if (store.kind, store.path) == (one.kind, one.path)]
+
+
+def image_volumes(request: Request) -> list[str]:
+    """The stores that keep images in volumes of our own Block Storage."""
+    return [s.id for s in request.rooms.settings.stores if s.kind == "volume" and not s.volume.auth_url]

@@ -10,7 +10,7 @@ from moorage.api.block_storage.versions import V
 from moorage.api.request import Answer, Request
 from moorage.core.caller import Rule
 from moorage.core.errors import Changed, Malformed
-from moorage.volumes import volume
+from moorage.volumes import custody, volume
 from moorage.volumes.errors import InvalidVolume, KeyNotFound
 
 MOST = 128
@@ -77,6 +77,7 @@ def _change(request: Request, rule: Rule, changed: Any) -> dict[str, str]:
     with request.write() as tx:
         row = volume.locked(tx, request.caller, request.params["id"])
         request.caller.must(rule, row["project_id"])
+        custody.permit(request.caller, row)
         if row["status"] in ("maintenance", "uploading"):
             raise InvalidVolume(
                 reason=f"Metadata of a volume cannot be changed while it is {row['status']}.",

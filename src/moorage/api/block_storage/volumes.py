@@ -13,7 +13,7 @@ from moorage.api.request import Answer, Request
 from moorage.api.views import View
 from moorage.core.errors import Malformed
 from moorage.database import Transaction
-from moorage.volumes import volume
+from moorage.volumes import custody, volume
 from moorage.volumes.errors import VolumeNotFound
 from moorage.volumes.records import volumes
 
@@ -145,6 +145,7 @@ def update(request: Request) -> Answer:
     with request.write() as tx:
         row = volume.locked(tx, request.caller, request.params["id"])
         request.caller.must(policy.VOLUME_UPDATE, row["project_id"])
+        custody.permit(request.caller, row)
         if row["status"] == "maintenance":
             raise Malformed(reason="Invalid volume: Updating volume is not allowed for volumes in maintenance mode.")
         row = volume.change(tx, row, values)

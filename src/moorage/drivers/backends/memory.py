@@ -22,7 +22,11 @@ class MemoryBackend(Backend):
     """Keeps everything in this process; nothing can be read or written through it."""
 
     traits = Traits(
-        multiattach=True, extend_attached=True, overlays=frozenset({"raw", "qcow2", "iso"}), converts=FOREIGN
+        multiattach=True,
+        extend_attached=True,
+        shares=True,
+        overlays=frozenset({"raw", "qcow2", "iso"}),
+        converts=FOREIGN,
     )
 
     def __init__(self) -> None:
@@ -37,6 +41,11 @@ class MemoryBackend(Backend):
         check()
         self.create(layer)
         return layer.size
+
+    def share(self, layer: Layer, source: str) -> None:
+        if source not in self._layers:
+            raise Conflict(reason=f"There is no layer {source}.")
+        self.create(layer)
 
     def delete(self, name: str) -> None:
         served = any(server.head == name for server in self._servers.values())

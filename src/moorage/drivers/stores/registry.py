@@ -26,9 +26,16 @@ def _files(id: str, settings: Mapping[str, Any]) -> Store:
     return FilesStore(id, Path(settings["root"]), owner=settings.get("owner"))
 
 
+def _volume(id: str, settings: Mapping[str, Any]) -> Store:
+    from moorage.drivers.stores.volume.build import build as build_volume
+
+    return build_volume(id, settings["volume"], settings["around"])
+
+
 KINDS: Mapping[str, Callable[[str, Mapping[str, Any]], Store]] = {
     "memory": _memory,
     "files": _files,
+    "volume": _volume,
 }
 
 

@@ -69,6 +69,7 @@ class FilesBackend(Backend):
         multiattach=True,
         advance=True,
         doors=frozenset(Door),
+        shares=True,
         overlays=frozenset({"raw", "qcow2", "iso"}),
         converts=frozenset(DRIVERS),
     )
@@ -109,6 +110,9 @@ class FilesBackend(Backend):
 
     def convert(self, layer: Layer, source: Foreign, check: Callable[[], None]) -> int:
         return self._layers.convert(layer, source, check)
+
+    def share(self, layer: Layer, source: str) -> None:
+        self._layers.share(layer, source)
 
     def delete(self, name: str) -> None:
         self._refuse_served(name)

@@ -65,6 +65,22 @@ class Layers:
         self._make(layer, lambda unfinished: self._pour(layer, source, unfinished, check))
         return self._own(layer.name).stat().st_blocks * 512
 
+    def share(self, layer: Layer, source: str) -> None:
+        """Leave the file of `source` under the name of `layer` too."""
+        origin, path = self._own(source), self._own(layer.name)
+        with room_for(0, self.backend):
+            private_directory(path.parent, 0o711)
+            try:
+                os.link(origin, path)
+            except FileNotFoundError:
+                raise LayerMissing(layer=source) from None
+            except FileExistsError:
+                if not os.path.samefile(origin, path):
+                    raise LayerDiffers(layer=layer.name, why=f"it is not {source}") from None
+            _sync(path.parent)
+            _sync(path.parent.parent)
+        self.check(layer)
+
     def _make(self, layer: Layer, fill: Callable[[Path], None]) -> None:
         path = self._own(layer.name)
         unfinished = path.with_name(path.name + UNFINISHED)
