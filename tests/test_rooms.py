@@ -29,8 +29,10 @@ RULE = {
     "cli":                      "client",
     "ui":                       "client",
     **dict.fromkeys(
-        "app server config duty hearing agent greeting inside memory stopping doctor installed __main__".split(), "*"
+        "app server inlet outlet config duty hearing agent greeting inside memory stopping doctor installed".split(),
+        "*",
     ),
+    "__main__":                 "*",
 }
 # fmt: on
 STANDARD_LIBRARY_ONLY = "core"

@@ -21,6 +21,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from moorage.app import App
 from moorage.core.errors import Problem
+from moorage.inlet import intake
+from moorage.outlet import outlet
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +36,13 @@ class AddressTaken(Problem):
 
 
 class Protocol(HttpToolsProtocol):
-    """Lets the shell cut a client off that takes nothing of what it asked for."""
+    """Lets the shell cut a client off that takes nothing of what it asked for, and move large bodies itself."""
 
     def connection_made(self, transport: Any) -> None:
         """Tell the shell how."""
         super().connection_made(transport)
-        self.app_state = {**self.app_state, "cut_off": transport.abort}
+        means = {"cut_off": transport.abort, "inlet": intake(self), "outlet": outlet(self)}
+        self.app_state = {**self.app_state, **means}
 
 
 class LocalProtocol(Protocol):

@@ -8,23 +8,35 @@ try the same rest of the history from the same state twice.  What comes out are 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, Self, TypeVar
 
 from tests.properties.history import Call
-from tests.properties.model import Volume
 
-Effect = Callable[[Volume], Iterable[Volume]]
+
+class State(Protocol):
+    """What a model has at one moment; can be compared and hashed."""
+
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def settled(self) -> Self: ...
+
+
+S = TypeVar("S", bound=State)
+Effect = Callable[[S], Iterable[S]]
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Generic[S]):
     """What a call does at one moment: the states that may follow; none where it cannot have happened then."""
 
     name: str
-    effect: Effect
+    effect: Effect[S]
     late: bool = False  #: it may come after the answer
 
 
-Plan = tuple[Step, ...]
+Plan = tuple[Step[S], ...]
 Place = tuple[int, int]  #: which plan a call follows, and how many of its steps were made
 UNBEGUN: Place = (-1, 0)
 
@@ -33,25 +45,26 @@ class Unexplained(AssertionError):
     """No order of the calls leads to what was answered."""
 
 
-class Search:
+class Search(Generic[S]):
     """One search. `plans` says which ways a call may have gone that was answered as it was."""
 
-    def __init__(self, calls: Sequence[Call], plans: Callable[[Call], Sequence[Plan]]) -> None:
+    def __init__(self, calls: Sequence[Call], plans: Callable[[Call], Sequence[Plan[S]]]) -> None:
         self._calls = calls
         self._plans = [plans(call) for call in calls]
         self._answered_before = self._before(lambda call: call.ended)
         self._settled_before = self._before(lambda call: call.settled)
-        self.furthest: tuple[int, tuple[Place, ...], Volume] | None = None
+        self.furthest: tuple[int, tuple[Place, ...], S] | None = None
 
     def _before(self, moment: Callable[[Call], int | None]) -> list[list[int]]:
         ends = [moment(call) for call in self._calls]
         return [[n for n, end in enumerate(ends) if end is not None and end < call.began] for call in self._calls]
 
-    def ends(self, starts: Iterable[Volume]) -> set[Volume]:
+    def ends(self, starts: Iterable[S]) -> set[S]:
         """Every state in which the history may have ended that began in one of `starts`."""
         first = (UNBEGUN,) * len(self._calls)
         stack = [(first, start) for start in starts]
-        seen, found = set(stack), set()
+        seen = set(stack)
+        found: set[S] = set()
         while stack:
             places, state = stack.pop()
             self._note(places, state)
@@ -63,7 +76,7 @@ class Search:
                     stack.append(follower)
         return found
 
-    def _note(self, places: tuple[Place, ...], state: Volume) -> None:
+    def _note(self, places: tuple[Place, ...], state: S) -> None:
         made = sum(step for _, step in places)
         if self.furthest is None or made > self.furthest[0]:
             self.furthest = (made, places, state)
@@ -72,7 +85,7 @@ class Search:
         plan, made = place
         return plan >= 0 and all(step.late and not late for step in self._plans[n][plan][made:])
 
-    def _next(self, places: tuple[Place, ...], state: Volume) -> Iterable[tuple[tuple[Place, ...], Volume]]:
+    def _next(self, places: tuple[Place, ...], state: S) -> Iterable[tuple[tuple[Place, ...], S]]:
         for n, (plan, made) in enumerate(places):
             if plan < 0 and not self._may_begin(n, places):
                 continue
@@ -100,7 +113,7 @@ class Search:
         return "\n".join(lines)
 
 
-def explain(starts: Iterable[Volume], calls: Sequence[Call], plans: Callable[[Call], Sequence[Plan]]) -> set[Volume]:
+def explain(starts: Iterable[S], calls: Sequence[Call], plans: Callable[[Call], Sequence[Plan[S]]]) -> set[S]:
     """The states in which the history may have ended; raise `Unexplained` where there is none."""
     search = Search(sorted(calls, key=lambda call: call.began), plans)
     found = search.ends(starts)

@@ -8,9 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from tests.properties.checker import Effect, Plan, Step
+from tests.properties import checker
+from tests.properties.checker import Step
 from tests.properties.history import Call
 from tests.properties.model import OPEN, Held, Volume
+
+Effect = checker.Effect[Volume]
+Plan = checker.Plan[Volume]
 
 
 def plans(call: Call) -> list[Plan]:

@@ -6,6 +6,7 @@ Handlers are plain functions on a small SQL executor; only this file and `server
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import Executor
@@ -19,7 +20,7 @@ from moorage.api.patience import patience_s
 from moorage.api.request import Answer, Elsewhere, Later, Outcome, Request
 from moorage.api.routes import Route
 from moorage.api.service import Service
-from moorage.api.streams import ClientGone, chunks_of, disconnected, read_body, send_answer
+from moorage.api.streams import ClientGone, body_of, disconnected, read_body, send_answer
 from moorage.api.versions import Version
 from moorage.core.caller import NOBODY, Caller
 from moorage.core.errors import (
@@ -91,7 +92,8 @@ class Shell:
         extra = service.headers(exchange.request_id, exchange.version)
         gone = asyncio.ensure_future(disconnected(receive))
         try:
-            await send_answer(answer, extra, send, scope["method"] == "HEAD", self.on_files, gone)
+            head, means = scope["method"] == "HEAD", scope.get("state", {})
+            await send_answer(answer, extra, send, head, self.on_files, gone, means.get("outlet"))
         except ClientGone:
             scope.get("state", {}).get("cut_off", lambda: None)()  # set by `server`
             await asyncio.wait({gone}, timeout=1.0)
@@ -189,7 +191,7 @@ class Exchange:
         try:
             if stream:
                 request = await shell.on_sql(ready)
-                return await request.route.handler(request, chunks_of(self._receive))  # type: ignore[no-any-return]
+                return await self._streamed(request)
             outcome = await shell.on_sql(handled)
             while not isinstance(outcome, Answer):
                 outcome = await (self._later(outcome, gone) if isinstance(outcome, Later) else self._elsewhere(outcome))
@@ -197,6 +199,15 @@ class Exchange:
         finally:
             if gone is not None:
                 gone.cancel()
+
+    async def _streamed(self, request: Request) -> Answer:
+        """What the handler of a large body makes of it; what it leaves of it is read and dropped."""
+        body = body_of(self._receive, self._headers, self._scope.get("state", {}))
+        try:
+            return await request.route.handler(request, body)  # type: ignore[no-any-return]
+        finally:
+            with contextlib.suppress(RuntimeError):  # whoever reads it has just been told to end
+                await body.aclose()
 
     def _candidates(self, path: str) -> tuple[list[Route], Mapping[str, str], Problem | None]:
         try:

@@ -1,6 +1,7 @@
 """Bodies in and out: read whole within a limit, or in chunks; sent from memory, from a file or from an iterator."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing
 from functools import partial
@@ -48,6 +49,33 @@ async def chunks_of(receive: Receive) -> AsyncIterator[bytes]:
             return
 
 
+async def body_of(receive: Receive, headers: Mapping[str, str], means: Mapping[str, Any]) -> AsyncGenerator[bytes]:
+    """A body that may be large, as it arrives: by an inlet, where the server has them and the length is known."""
+    take_over, length = means.get("inlet"), headers.get("content-length")
+    if take_over is None or length is None or "transfer-encoding" in headers:
+        async for chunk in chunks_of(receive):
+            yield chunk
+        return
+    left = int(length)
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone()
+    first = message.get("body", b"")
+    left -= len(first)
+    if not message.get("more_body"):
+        if first:
+            yield first
+        return
+    inlet = take_over(left)  # before anything else is awaited: what comes now has to find it
+    async with aclosing(inlet.chunks()) as rest:
+        if first:
+            yield first
+        async for chunk in rest:
+            yield chunk
+    if not inlet.complete:
+        raise ClientGone()
+
+
 async def disconnected(receive: Receive) -> None:
     """Return when the client has closed the connection, or has been answered."""
     while (await receive())["type"] != "http.disconnect":
@@ -55,7 +83,13 @@ async def disconnected(receive: Receive) -> None:
 
 
 async def send_answer(
-    answer: Answer, extra: Mapping[str, str], send: Send, head: bool, on_files: OnFiles, gone: "asyncio.Future[None]"
+    answer: Answer,
+    extra: Mapping[str, str],
+    send: Send,
+    head: bool,
+    on_files: OnFiles,
+    gone: "asyncio.Future[None]",
+    outlet: Callable[..., Any] | None = None,
 ) -> None:
     """
     Send `answer`, until `gone` is done: nobody listens any more. A body that breaks off is never cleanly ended.
@@ -78,6 +112,10 @@ async def send_answer(
     if answer.live is not None:
         async with aclosing(answer.live()) as living:
             await _send_live(living, send, gone)
+        return
+    if outlet is not None and answer.file is not None and answer.length:
+        if await _straight(answer, outlet, send, on_files, gone):
+            await send({"type": "http.response.body", "body": b""})
         return
     source = _file(answer, on_files) if answer.file is not None else _iterator(answer, on_files)
     async for chunk in source:
@@ -112,6 +150,18 @@ async def _send_live(source: AsyncGenerator[bytes], send: Send, gone: "asyncio.F
 
 async def _next(source: AsyncGenerator[bytes]) -> bytes | None:
     return await anext(source, None)
+
+
+async def _straight(
+    answer: Answer, outlet: Callable[..., Any], send: Send, on_files: OnFiles, gone: "asyncio.Future[None]"
+) -> bool:
+    """The file goes from the kernel to the client; whether all of it did."""
+    assert answer.file is not None
+    file = await on_files(partial(os.open, answer.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
+    try:
+        return bool(await outlet(file, answer.offset, answer.length).send(send, on_files, gone))
+    finally:
+        os.close(file)
 
 
 async def _file(answer: Answer, on_files: OnFiles) -> AsyncGenerator[bytes]:

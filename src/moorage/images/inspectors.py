@@ -95,4 +95,4 @@ class Panel:
 
 
 def _pieces(chunk: bytes) -> list[bytes]:
-    return [chunk[start : start + PIECE_BYTES] for start in range(0, len(chunk), PIECE_BYTES)]
+    return [bytes(chunk[start : start + PIECE_BYTES]) for start in range(0, len(chunk), PIECE_BYTES)]

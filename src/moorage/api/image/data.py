@@ -140,6 +140,7 @@ async def download(ask: Request, body: AsyncIterator[bytes]) -> Answer:
             return Answer(status, headers=headers, content_type=BYTES, offset=offset, length=length, **sent)
         except (ObjectMissing, StoreUnavailable) as missing:
             problem = missing
+    await ask.sql(lambda: _find(ask))  # an image that was deleted meanwhile is not missing its data
     raise problem or ObjectMissing(image=ask.params["id"], store="none")
 
 
