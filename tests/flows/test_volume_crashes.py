@@ -1,6 +1,7 @@
 """Every flow of volumes, on real files: killed anywhere it converges, failing anywhere it unwinds, twice is once."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +9,9 @@ import pytest
 
 from moorage.flows.registry import FLOWS
 from moorage.operations.records import State
-from tests.flows import volume_scenes
+from tests.flows import upload_scenes, volume_scenes
 from tests.operations import crash
-from tests.operations.crash import Point
+from tests.operations.crash import Point, Scene
 
 SCENES = {
     "create-volume": volume_scenes.create,
@@ -23,6 +24,8 @@ SCENES = {
     "publish-attachment": volume_scenes.publish,
     "queue-attachment": volume_scenes.wait_in_queue,
     "withdraw-attachment": volume_scenes.withdraw,
+    "image-from-volume": upload_scenes.show,
+    "copy-volume-to-image": upload_scenes.copy,
 }
 ELSEWHERE = {"mend-volume"}  # tests/flows/test_reconcile.py
 LINES = (3, 9, 20, 40, 80)
@@ -41,7 +44,7 @@ CHAOS = pytest.mark.skipif("MOORAGE_CHAOS" not in os.environ, reason="every cras
 
 
 def _factory(kind: str) -> str:
-    return f"{volume_scenes.__name__}:{SCENES[kind].__name__}"
+    return f"{SCENES[kind].__module__}:{SCENES[kind].__name__}"
 
 
 @pytest.mark.parametrize(("kind", "point"), PLACES, ids=str)
@@ -125,6 +128,22 @@ def test_a_volume_in_use_is_frozen_once_or_not_at_all(state_dir: Path, step: str
     change = crash.twice if step == "twice" else lambda flows, kind: crash.failing(flows, kind, step)
     scene.flows = change(scene.flows, "freeze-volume")
     scene.check(crash.recover(scene, id))
+
+
+@pytest.mark.parametrize("scene", [upload_scenes.link, upload_scenes.pin], ids=lambda scene: scene.__name__)
+@pytest.mark.parametrize("point", points("image-from-volume", (12, 40)), ids=str)
+def test_an_upload_killed_anywhere_leaves_an_image_or_nothing(
+    state_dir: Path, scene: Callable[..., Scene], point: Point
+) -> None:
+    row = crash.converges(f"{scene.__module__}:{scene.__name__}", f"sqlite:///{state_dir}/moorage.db", state_dir, point)
+    assert row["state"] == State.DONE or point.back
+
+
+@pytest.mark.parametrize("point", points("copy-volume-to-image", (12, 40)), ids=str)
+def test_a_copy_of_what_was_pinned_leaves_no_pin_when_it_is_killed_anywhere(state_dir: Path, point: Point) -> None:
+    factory = f"{upload_scenes.__name__}:{upload_scenes.copy_pinned.__name__}"
+    row = crash.converges(factory, f"sqlite:///{state_dir}/moorage.db", state_dir, point)
+    assert row["state"] == State.DONE or point.back
 
 
 def test_every_flow_of_volumes_has_its_scene() -> None:

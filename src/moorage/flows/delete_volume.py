@@ -69,7 +69,7 @@ def _go_down(tx: Transaction, volume_id: str, below: str | None, *, gone: str | 
         return
     if ours:
         tx.run(change.values(head=below))
-    else:
+    elif layer["parent"] is None:
         layers.strike(tx, below)  # the image keeps its object; no volume lies on it any more
 
 

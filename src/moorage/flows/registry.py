@@ -6,9 +6,12 @@ from moorage.flows.delete_volume import DELETE_VOLUME
 from moorage.flows.examine_host import EXAMINE_HOST
 from moorage.flows.extend_volume import EXTEND_VOLUME
 from moorage.flows.images.clear import CLEAR_OBJECT
+from moorage.flows.images.copy_volume import COPY_VOLUME_TO_IMAGE
 from moorage.flows.images.copying import COPY_IMAGE
 from moorage.flows.images.delete import DELETE_IMAGE
 from moorage.flows.images.delete_location import DELETE_LOCATION
+from moorage.flows.images.from_volume import IMAGE_FROM_VOLUME
+from moorage.flows.images.hash_image import HASH_IMAGE
 from moorage.flows.images.importing import IMPORT_IMAGE
 from moorage.flows.images.stage import STAGE_IMAGE
 from moorage.flows.images.upload import UPLOAD_IMAGE
@@ -25,6 +28,7 @@ FLOWS = Flows.of(
     (
         CLEAR_OBJECT,
         COPY_IMAGE,
+        COPY_VOLUME_TO_IMAGE,
         CREATE_VOLUME,
         DELETE_IMAGE,
         DELETE_LOCATION,
@@ -33,6 +37,8 @@ FLOWS = Flows.of(
         EXTEND_VOLUME,
         FREEZE_VOLUME,
         IMPORT_IMAGE,
+        HASH_IMAGE,
+        IMAGE_FROM_VOLUME,
         MEND_VOLUME,
         PUBLISH_ATTACHMENT,
         QUEUE_ATTACHMENT,

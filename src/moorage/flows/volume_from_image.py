@@ -86,7 +86,7 @@ def begin(
         facts = {"size_gib": asked.size_gib, "format": image.read_as}
         volume.begin(tx, convert_image.KIND, row, caller, facts, key=key)
     else:
-        below = Layer(image.object, LAYER_FORMATS[image.read_as], image.virtual_size or image.size)
+        below = Layer(image.object, LAYER_FORMATS[image.read_as or ""], image.virtual_size or image.size)
         layers.enter(tx, below, **kept)
         volume.begin(tx, "volume-from-image", row, caller, {"size_gib": asked.size_gib}, key=key)
     return row
@@ -106,6 +106,8 @@ def _usable(tx: Transaction, caller: Caller, source: Source) -> Usable:
         raise ImageUnusable(
             image=id, reason=f"Image status must be active. {problem.sentence}", blockers=problem.blockers
         ) from None
+    if image.read_as is None:
+        raise ImageUnusable(image=id, reason="its bytes have not been looked at yet; that is under way.")
     if image.read_as not in LAYER_FORMATS.keys() | FOREIGN:
         raise ImageUnusable(image=id, reason=f"volumes cannot be made of the format {image.read_as}.")
     if image.virtual_size is None and LAYER_FORMATS.get(image.read_as) is not Format.RAW:
@@ -147,7 +149,7 @@ def described(image: Usable) -> dict[str, str]:
         **kept,
         "image_id": image.id,
         "image_name": image.name or "",
-        "checksum": image.checksum,
+        **({"checksum": image.checksum} if image.checksum is not None else {}),
         "container_format": image.container_format,
         "disk_format": image.disk_format,
         "min_disk": str(image.min_disk_gib),

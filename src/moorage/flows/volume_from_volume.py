@@ -69,8 +69,8 @@ def layer(work: Work) -> Mapping[str, Any]:
 
 def freeze(work: Work) -> Mapping[str, Any]:
     """
-    The volume's head is the new layer, also for whoever serves it; the volume in `for` is counted as a user of the one
-    below.
+    The volume's head is the new layer, also for whoever serves it; the volume in `for`, where there is one, is counted
+    as a user of the one below.
     """
     row, made = volume_of(work), work.results["layer"]
     if row["head"] != made["layer"]:
@@ -83,11 +83,13 @@ def freeze(work: Work) -> Mapping[str, Any]:
 
 
 def _enter(tx: Transaction, work: Work, name: str, below: str) -> None:
-    waiting = work.input["for"]
-    row = {found["id"]: found for found in tx.lock(volumes, [work.resource_id, waiting])}[work.resource_id]
+    waiting = work.input.get("for")
+    ids = [work.resource_id] if waiting is None else [work.resource_id, waiting]
+    row = {found["id"]: found for found in tx.lock(volumes, ids)}[work.resource_id]
     layers.enter(tx, Layer(name, Format.QCOW2, row["size_gib"] * GIB, layers.chain(tx, below)), row["backend"])
     tx.run(update(volumes).where(volumes.c.id == work.resource_id).values(head=name))
-    tx.run(update(volumes).where(volumes.c.id == waiting, volumes.c.head.is_(None)).values(base=below))
+    if waiting is not None:
+        tx.run(update(volumes).where(volumes.c.id == waiting, volumes.c.head.is_(None)).values(base=below))
 
 
 def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:

@@ -22,7 +22,11 @@ GIB = 1 << 30
 
 def backend_of(work: Work) -> Backend:
     """The backend that the operation's volume is kept in."""
-    name = work.input["backend"]
+    return backend_named(work, work.input["backend"])
+
+
+def backend_named(work: Work, name: str) -> Backend:
+    """The backend of this name."""
     try:
         backend: Backend = work.rooms.backends[name]
     except KeyError:

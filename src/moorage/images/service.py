@@ -185,12 +185,12 @@ class Usable:
     owner: str | None
     disk_format: str
     container_format: str
-    read_as: str  #: how the bytes are to be read: what was found, not what was declared
+    read_as: str | None  #: how the bytes are to be read: what was found, not what was declared; None: nobody has looked
     size: int
     virtual_size: int | None
     min_disk_gib: int
     min_ram_mib: int
-    checksum: str
+    checksum: str | None  #: None: nobody has read the bytes yet
     properties: Mapping[str, str | None]
     store: str
     object: str  #: the name of its bytes in the store

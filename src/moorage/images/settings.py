@@ -21,3 +21,4 @@ class ImageSettings:
         ""  #: directory that staged bytes are named in; default: the state directory. Several hosts share it
     )
     copying_by_owners: bool = False  #: whether owners may copy their images to other stores, not only administrators
+    hash_rate_mib: int = 200  #: MiB a second at which an image is read to be hashed in the background; 0: no limit

@@ -79,6 +79,7 @@ class Traits:
         False  #: `path` names a file of this host, which a volume may lie on and which can be sent straight from disk
     )
     adopts: bool = False  #: takes in objects that others have written, by their URL
+    shows: bool = False  #: `show` makes an object of a layer that nobody writes to any more
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,18 @@ class Store(ABC):
     def path(self, name: str) -> Path | None:
         """The file that holds the object, where `traits.local_files`."""
         return None
+
+    def show(self, name: str, below: str, format: str, size: int) -> str:
+        """
+        Make an object, durable, of the `size` bytes that the frozen layer `below` of a backend beside this store shows,
+        where `traits.shows`; no byte is copied. The name that it really has, which begins with `name`: twice is once.
+        Whether it needs that layer from then on, `lies_on_layers` says.
+        """
+        raise StoreUnavailable(store=self.id, why="it keeps copies only")
+
+    def lies_on_layers(self, name: str) -> bool:
+        """Whether the object needs the layer that `show` has made it of."""
+        return False
 
     def url(self, name: str) -> str:
         """Where the object is, as locations show it: no secrets in it."""

@@ -11,9 +11,10 @@ several at once for different volumes and never two at once for the same volume.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from moorage.core.errors import Problem, Refused, Unavailable
 
@@ -40,6 +41,15 @@ class BackendFull(Problem):
     """{backend} has no room for {needed} bytes."""
 
     status, code = 413, "backend.full"
+
+
+class Unreadable(Problem):
+    """The bytes of {layer} cannot be read outside of an attachment."""
+
+    status, code = 501, "backend.unreadable"
+
+
+POURED = frozenset({"qcow2", "vmdk", "vdi", "vhd", "vhdx", "ploop"})  #: formats of the files that `pour` makes
 
 
 class Format(StrEnum):
@@ -155,6 +165,17 @@ class Backend(ABC):
         writes to either ever again, and each goes without the other. Twice is fine.
         """
         raise Refused(reason="This backend does not share bytes between layers.")
+
+    def read(self, layer: Layer) -> Iterator[bytes]:
+        """The bytes that `layer` shows, which nobody writes to meanwhile, in chunks."""
+        raise Unreadable(layer=layer.name)
+
+    def pour(self, layer: Layer, format: str, to: str, check: Callable[[], None]) -> Path:
+        """
+        Put the disk that `layer` shows, which nobody writes to meanwhile, into a new file of `format` (`POURED`) under
+        the name `to`; where that is. `check` is called now and then. The file is scratch: `delete` takes it away.
+        """
+        raise Unreadable(layer=layer.name)
 
     @abstractmethod
     def delete(self, name: str) -> None:

@@ -30,7 +30,7 @@ SILENT_S = 60.0  #: a process that was not heard of for so long has no clients
 
 SHARED = frozenset({"available", "in-use", "reserved", "attaching", "detaching"})
 #: What a volume leaves by itself, or by its holder: worth to be waited for.
-PASSING = SHARED | {"creating", "extending"}
+PASSING = SHARED | {"creating", "extending", "uploading"}
 
 
 class State(StrEnum):

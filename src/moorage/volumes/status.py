@@ -23,6 +23,7 @@ DURING: Mapping[str, str] = {
     "volume-from-volume": "creating",
     "delete-volume": "deleting",
     "extend-volume": "extending",
+    "copy-volume-to-image": "uploading",
 }
 
 #: Of several open operations, the one that comes last here counts.

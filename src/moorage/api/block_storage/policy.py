@@ -21,6 +21,8 @@ VOLUME_ENCRYPTION = Rule("volume_extension:volume_encryption_metadata", Needs.RE
 IMAGE_METADATA_SHOW = Rule("volume_extension:volume_image_metadata:show", Needs.READER)
 IMAGE_METADATA_SET = Rule("volume_extension:volume_image_metadata:set", Needs.MEMBER)
 IMAGE_METADATA_REMOVE = Rule("volume_extension:volume_image_metadata:remove", Needs.MEMBER)
+UPLOAD_IMAGE = Rule("volume_extension:volume_actions:upload_image", Needs.MEMBER)
+UPLOAD_PUBLIC = Rule("volume_extension:volume_actions:upload_public", Needs.ADMIN)
 RESET_STATUS = Rule("volume_extension:volume_admin_actions:reset_status", Needs.ADMIN)
 FORCE_DELETE = Rule("volume_extension:volume_admin_actions:force_delete", Needs.ADMIN)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from moorage.api.block_storage import (
     actions,
     actions_attachment,
+    actions_image,
     attachments,
     discovery,
     extensions,
@@ -66,6 +67,7 @@ ROUTES = (
     _act(actions.set_image_metadata, "os-set_image_metadata", schemas.SET_IMAGE_METADATA),
     _act(actions.unset_image_metadata, "os-unset_image_metadata", schemas.UNSET_IMAGE_METADATA),
     _act(actions.show_image_metadata, "os-show_image_metadata"),
+    _act(actions_image.upload_image, "os-volume_upload_image", schemas.UPLOAD_IMAGE, success=202),
     _act(actions_attachment.reserve, "os-reserve", success=202),
     _act(actions_attachment.unreserve, "os-unreserve", success=202),
     _act(actions_attachment.begin_detaching, "os-begin_detaching", success=202),

@@ -115,6 +115,22 @@ RESET_STATUS = action(
 SET_IMAGE_METADATA = action("os-set_image_metadata", closed({"metadata": image_metadata}, "metadata"))
 UNSET_IMAGE_METADATA = action("os-unset_image_metadata", closed({"key": some_string}, "key"))
 
+_upload = {
+    "image_name": some_string,
+    "force": flag,
+    "disk_format": {"enum": ["raw", "vmdk", "vdi", "qcow2", "vhd", "vhdx", "ploop"]},
+    "container_format": string,
+}
+UPLOAD_IMAGE = Body(
+    {
+        V.BASE: closed({"os-volume_upload_image": closed(_upload, "image_name")}, "os-volume_upload_image"),
+        V.UPLOAD_VISIBILITY: closed(
+            {"os-volume_upload_image": closed({**_upload, "visibility": string, "protected": flag}, "image_name")},
+            "os-volume_upload_image",
+        ),
+    }
+)
+
 connector = {
     "type": "object",
     "properties": {"host": string_or_null, "mountpoint": string_or_null, "mode": string_or_null},

@@ -10,6 +10,7 @@ from moorage.api.image.media import BYTES
 from moorage.api.image.ranges import part_of
 from moorage.api.request import Answer, Request
 from moorage.core.errors import Malformed, UnsupportedContent
+from moorage.flows.images import stores
 from moorage.flows.images.reception import Asked, Reception
 from moorage.flows.images.stores import by_weight, store_of
 from moorage.flows.images.upload import Upload
@@ -25,6 +26,8 @@ LOOK_S = 1.0  #: how often it is looked whether an upload is still wanted, and g
 
 async def upload(ask: Request, body: AsyncIterator[bytes]) -> Answer:
     """Fill an image with its data."""
+    if ask.headers.get("moorage-store"):
+        stores.asked(ask.rooms, ask.headers["moorage-store"])  # refused before anything is begun
     return await receive(ask, Upload(ask.rooms, ask.caller, ask.params["id"], asked_upload(ask)), body)
 
 
@@ -56,9 +59,12 @@ def asked_upload(ask: Request) -> Asked:
     if len(sizes) > 1:
         raise Malformed(reason=f"{length} bytes are sent, not the announced {declared}.")
     headers = ask.headers
+    named = {store for name in ("x-image-meta-store", "moorage-store") if (store := headers.get(name))}
+    if len(named) > 1:
+        raise Malformed(reason="X-Image-Meta-Store and Moorage-Store name two different stores.")
     return Asked(
         size=next(iter(sizes), None),
-        store=headers.get("x-image-meta-store") or None,
+        store=next(iter(named), None),
         base=headers.get("x-openstack-base-image-ref") or None,
     )
 
@@ -118,7 +124,7 @@ class _Pump:
 @dataclass(frozen=True)
 class _Found:
     size: int
-    checksum: str
+    checksum: str | None
     places: list[tuple[str, str]]  #: store and object, the one to be read first at the beginning
 
 
@@ -128,7 +134,7 @@ async def download(ask: Request, body: AsyncIterator[bytes]) -> Answer:
     if found is None:
         return Answer(204)
     part = part_of(ask.headers, found.size)
-    headers = {"Content-MD5": found.checksum}
+    headers = {"Content-MD5": found.checksum} if found.checksum is not None else {}  # nobody has read them yet
     if part is not None:
         headers["Content-Range"] = part.header(found.size)
     offset, length = (part.first, part.length) if part is not None else (0, found.size)

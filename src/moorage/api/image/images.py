@@ -92,7 +92,8 @@ class PatchKindUnknown(UnsupportedContent):
 @bodiless
 def delete(ask: Request) -> Later:
     """Delete an image and, unless volumes lie on them, its data."""
-    operation = ask.rooms.database.transact(lambda tx: begin_delete(tx, ask.caller, ask.params["id"]))
+    id, queue = ask.params["id"], ask.rooms.host_queue
+    operation = ask.rooms.database.transact(lambda tx: begin_delete(tx, ask.caller, id, queue))
     return Later(operation, _gone)
 
 

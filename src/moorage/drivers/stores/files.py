@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from moorage.drivers import chains
+from moorage.drivers.stores import views
 from moorage.drivers.stores.naming import FOLDERS, PART, NameRefused, checked, image_of
 from moorage.drivers.stores.writeback import STEP_BYTES, begin_writeback
 from moorage.images.store import ObjectMissing, Store, StoreFull, StoreUnavailable, Traits, Writer
@@ -29,7 +31,7 @@ class FilesStore(Store):
     """Objects as files below `root`; `owner` (uid, gid) of the files is who else may read them."""
 
     kind = "file"
-    traits = Traits(local_files=True)
+    traits = Traits(local_files=True, shows=True)
 
     def __init__(self, id: str, root: Path, owner: tuple[int, int] | None = None) -> None:
         super().__init__(id)
@@ -42,21 +44,24 @@ class FilesStore(Store):
 
     def open(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         with self._as_problems(name):
-            file = io.FileIO(os.open(self.path(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "r")
+            if views.is_view(name):
+                return _Shown(self, name, views.read(self.root, self._path(name), offset, length, self.owner))
+            file = io.FileIO(os.open(self._path(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "r")
             file.seek(offset)
         return _Chunks(self, name, file, length)
 
     def delete(self, name: str) -> None:
-        path = self.path(name)
+        path = self._path(name)
         with self._as_problems(name):
-            gone = [_unlink(path), _unlink(_part(path))]
+            names = (path,) if views.is_view(name) else (path, path.with_name(path.name + views.VIEW))
+            gone = [_unlink(one) for path in names for one in (path, _part(path))]
             if any(gone):
                 _sync_nearest_folder(path.parent)
             self._drop_empty_folders(path.parent)
 
     def size(self, name: str) -> int:
         with self._as_problems(name):
-            return self.path(name).lstat().st_size
+            return chains.size(self._path(name)) if views.is_view(name) else self._path(name).lstat().st_size
 
     def names(self) -> frozenset[str]:
         found = set()
@@ -79,17 +84,33 @@ class FilesStore(Store):
             room = os.statvfs(self.root)
         return room.f_bavail * room.f_frsize
 
-    def path(self, name: str) -> Path:
-        return self.root / checked(name)
+    def path(self, name: str) -> Path | None:
+        return None if views.is_view(name) else self._path(name)
+
+    def show(self, name: str, below: str, format: str, size: int) -> str:
+        path, layer = self._path(name), self.root / below
+        with self._as_problems(name):
+            self._make_folder(path.parent)
+            if format != "raw" or not views.link(path, layer, size):
+                name += views.VIEW
+                views.make(self._path(name), layer, format, size, self.owner)
+            self._sync_folders(path.parent)
+        return name
+
+    def lies_on_layers(self, name: str) -> bool:
+        return views.is_view(name)
 
     def url(self, name: str) -> str:
-        return f"file://{self.path(name)}"
+        return f"file://{self._path(name)}"
 
     def properties(self) -> Mapping[str, Any]:
         return {"data_dir": str(self.root), "chunk_size": _CHUNK_BYTES, "thin_provisioning": True}
 
+    def _path(self, name: str) -> Path:
+        return self.root / checked(name)
+
     def _new_part(self, name: str) -> int:
-        path = _part(self.path(name))
+        path = _part(self._path(name))
         for _ in range(_TRIES):
             try:
                 self._make_folder(path.parent)
@@ -130,6 +151,8 @@ class FilesStore(Store):
             yield
         except FileNotFoundError as error:
             raise ObjectMissing(image=image_of(name), store=self.id) from error
+        except chains.Astray as error:
+            raise StoreUnavailable(store=self.id, why="what an image lies on was changed") from error
         except OSError as error:
             if error.errno in _NO_ROOM:
                 raise StoreFull(store=self.id) from error
@@ -141,7 +164,7 @@ class FileWriter(Writer):
 
     def __init__(self, store: FilesStore, name: str, fd: int) -> None:
         self._store, self._name, self._fd = store, name, fd
-        self._path = store.path(name)
+        self._path = store._path(name)
         self._size = self._begun = 0  #: bytes written; bytes that the kernel was told to bring to the disk
         self._committed = False
 
@@ -215,6 +238,20 @@ class _Chunks(Iterator[bytes]):
 
     def __del__(self) -> None:
         self._file.close()
+
+
+class _Shown(Iterator[bytes]):
+    """What a view shows, in chunks; its reader ends with it."""
+
+    def __init__(self, store: FilesStore, name: str, reader: chains.Reader) -> None:
+        self._store, self._name, self._reader = store, name, reader
+
+    def __next__(self) -> bytes:
+        with self._store._as_problems(self._name):
+            return next(self._reader)
+
+    def close(self) -> None:
+        self._reader.close()
 
 
 def _part(path: Path) -> Path:

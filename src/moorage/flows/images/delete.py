@@ -10,6 +10,7 @@ from typing import Any
 
 from moorage.core.caller import Caller
 from moorage.database import Transaction
+from moorage.flows.images import beneath
 from moorage.flows.images.clear import STAGING, clear
 from moorage.flows.images.stores import store_of
 from moorage.images import location, service, staging
@@ -21,14 +22,28 @@ from moorage.volumes import layers
 QUEUE = "any"
 
 
-def begin_delete(tx: Transaction, caller: Caller, id: str) -> str:
-    """Delete the image for everybody who asks; the operation that clears its bytes away."""
-    service.may_delete(tx, caller, id)
+def begin_delete(tx: Transaction, caller: Caller, id: str, host_queue: str = QUEUE) -> str:
+    """
+    Delete the image for everybody who asks; the operation that clears its bytes away, in `host_queue` where layers of a
+    volume are among them.
+    """
+    incoming = service.may_delete(tx, caller, id)["upload_id"]
+    if incoming:
+        journal.cancel(tx, incoming)  # it may be a volume's
     for operation in journal.open_on(tx, "image", [id]):
         journal.cancel(tx, operation["id"])
     image = service.mark_deleted(tx, caller, id)
-    project = image["owner"]
-    return journal.begin(tx, DELETE_IMAGE.kind, "image", id, queue=QUEUE, project_id=project, caller=caller)
+    below = beneath.of(tx, id)
+    return journal.begin(
+        tx,
+        DELETE_IMAGE.kind,
+        "image",
+        id,
+        queue=host_queue if below else QUEUE,
+        project_id=image["owner"],
+        input={"layers": below},
+        caller=caller,
+    )
 
 
 def remove(work: Work) -> Mapping[str, Any]:
@@ -54,6 +69,7 @@ def remove(work: Work) -> Mapping[str, Any]:
             location.forget(tx, row["store"], row["object"])
             layers.strike(tx, row["object"])
         location.disown(tx, work.resource_id)
+    beneath.clear(work, work.input.get("layers", ()))
     return {"left_to_volumes": left}
 
 

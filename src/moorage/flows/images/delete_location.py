@@ -10,6 +10,7 @@ from typing import Any
 
 from moorage.core.caller import Caller
 from moorage.database import Transaction
+from moorage.flows.images import beneath
 from moorage.flows.images.stores import store_of
 from moorage.flows.rooms import Rooms
 from moorage.images import location, rules, service
@@ -42,10 +43,11 @@ def begin_delete_location(tx: Transaction, rooms: Rooms, caller: Caller, store: 
         location.forsake(tx, row["id"])
         return None
     location.leave(tx, row["id"])
-    given = {"store": store, "object": row["object"]}
+    below = beneath.under(tx, row["object"])
+    given = {"store": store, "object": row["object"], "layers": below}
     place: str = row["id"]
-    project = image["owner"]
-    return journal.begin(tx, KIND, "location", place, queue=QUEUE, project_id=project, input=given, caller=caller)
+    project, queue = image["owner"], rooms.host_queue if below else QUEUE
+    return journal.begin(tx, KIND, "location", place, queue=queue, project_id=project, input=given, caller=caller)
 
 
 def _place(tx: Transaction, id: str, store: str) -> Mapping[str, Any]:
@@ -66,6 +68,7 @@ def remove(work: Work) -> None:
     with work.transaction() as tx:
         location.forget(tx, store, name)
         layers.strike(tx, name)
+    beneath.clear(work, work.input.get("layers", ()))
 
 
 DELETE_LOCATION = Flow(KIND, (Step("remove", remove, forward_only=True),))

@@ -3,12 +3,19 @@
 from collections.abc import Iterable, Mapping
 
 from moorage.core.caller import Caller
+from moorage.core.errors import NotFound
 from moorage.database import Transaction
 from moorage.flows.rooms import Rooms
 from moorage.images import location
 from moorage.images.errors import ImageNotFound, StoreUnknown
 from moorage.images.store import Store, StoreUnavailable
 from moorage.images.visibility import find
+
+
+class NoSuchStore(NotFound):
+    """There is no store {store} that images can be written to."""
+
+    code = "store.not-found"
 
 
 def by_weight(rooms: Rooms, stores: Iterable[str]) -> list[str]:
@@ -35,6 +42,34 @@ def store_for(tx: Transaction, rooms: Rooms, caller: Caller, named: str | None, 
         return named
     writable = [id for id in _stores_of(tx, caller, base) if _writable(rooms, id)] if base else []
     return by_weight(rooms, writable)[0] if writable else rooms.default_store
+
+
+def chosen(
+    tx: Transaction, rooms: Rooms, caller: Caller, named: str | None, type_wants: str | None, base: str | None
+) -> str:
+    """
+    The store of an image that is made of a volume: the one that is named; else the one that the volume's type wants;
+    else that of the image `base`, that the volume was made of.
+    """
+    return asked(rooms, named) if named else store_for(tx, rooms, caller, type_wants, base)
+
+
+def asked(rooms: Rooms, id: str) -> str:
+    """The store of this id, if images can be written to it: what `Moorage-Store` says."""
+    if not _writable(rooms, id):
+        raise NoSuchStore(store=id[:64])
+    return id
+
+
+def showing(rooms: Rooms, backend: str) -> list[str]:
+    """The stores that can show layers of the backend: those that are kept where it is."""
+    settings = rooms.settings
+    places = {(one.kind, one.path) for one in settings.backends if one.name == backend}
+    return [
+        store.id
+        for store in settings.stores
+        if (store.kind, store.path) in places and store.id in rooms.stores and rooms.stores[store.id].traits.shows
+    ]
 
 
 def _writable(rooms: Rooms, id: str) -> bool:

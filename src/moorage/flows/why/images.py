@@ -9,6 +9,7 @@ from moorage.core.caller import Caller
 from moorage.database import Transaction
 from moorage.flows.why.answer import MOST, Part, Why, own, seen, since
 from moorage.images import task
+from moorage.images.image import State
 from moorage.images.records import images
 from moorage.images.task import StoreState
 from moorage.operations import journal
@@ -18,9 +19,12 @@ from moorage.volumes.records import layers, volumes
 CHANGES = tuple(
     f"image.{told}"
     for told in (
-        "created saving uploading importing active upload-failed import-failed deactivated reactivated deleted".split()
+        "created saving uploading importing active upload-failed import-failed deactivated distrusted reactivated "
+        "deleted".split()
     )
 )
+
+UNHASHED = "Its bytes are there; its hashes have not been computed yet, and it shows none until then."
 
 # fmt: off
 MEANING = {
@@ -40,6 +44,8 @@ def why(tx: Transaction, caller: Caller, id: str) -> Why:
     """What the image's state means, and which volumes lie on its bytes."""
     row = seen(tx, caller, images, "owner", "image", id)
     meaning = MEANING.get(row["state"], "It is in a state of its own.")
+    if row["state"] == State.ACTIVE and row["checksum"] is None:
+        meaning = UNHASHED
     answer = Why("image", id, row["state"], since(tx, "image", row, CHANGES), meaning)
     own(tx, answer, caller, journal.open_on(tx, "image", [id]))
     _tell_import(tx, answer, row)

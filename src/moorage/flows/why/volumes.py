@@ -23,6 +23,7 @@ MEANING = {
     "creating":   "Its bytes are being made.",
     "deleting":   "It is being deleted.",
     "extending":  "It is being made larger.",
+    "uploading":  "Its bytes are being copied into an image.",
     "error":      "It could not be made.",
 }
 # fmt: on

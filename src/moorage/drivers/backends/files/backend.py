@@ -7,13 +7,13 @@ line.  Nothing here decides that a client may be resumed; `survey` says what can
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from moorage.core.errors import Problem, Refused
-from moorage.drivers.backends.files import qmp
+from moorage.drivers.backends.files import qmp, reading
 from moorage.drivers.backends.files.daemon import Daemons
 from moorage.drivers.backends.files.export import Exports, identifier
 from moorage.drivers.backends.files.gate import Gates, TlsDoor, standing
@@ -87,7 +87,8 @@ class FilesBackend(Backend):
     ) -> None:
         self._rights = rights or Rights.of()
         self._root = root
-        self._layers = Layers(root, self._rights, Helpers(lock), name)
+        self._helpers = Helpers(lock)
+        self._layers = Layers(root, self._rights, self._helpers, name)
         self._watch = Watch(self._still_named)
         self._records = Records(_record_directory(root), self._layers, self._watch.follow)
         self._sockets = Sockets(run_dir, self._rights.door_gid)
@@ -113,6 +114,12 @@ class FilesBackend(Backend):
 
     def share(self, layer: Layer, source: str) -> None:
         self._layers.share(layer, source)
+
+    def read(self, layer: Layer) -> Iterator[bytes]:
+        return reading.read(self._layers, layer, self._rights)
+
+    def pour(self, layer: Layer, format: str, to: str, check: Callable[[], None]) -> Path:
+        return reading.pour(self._layers, layer, format, to, check, self._helpers, self._rights)
 
     def delete(self, name: str) -> None:
         self._refuse_served(name)

@@ -1,0 +1,59 @@
+"""
+What the object of an image lies on: the layers of a volume, which may be gone, down to where others need them.
+
+Each of them has a row as long as its bytes are there. Which of its last users takes it along is decided under the lock
+of its row, after the one above it is off the rows.
+"""
+
+from collections.abc import Sequence
+
+from moorage.database import Transaction
+from moorage.flows.images.stores import store_of
+from moorage.flows.volume_layers import backend_named
+from moorage.images import location
+from moorage.images import service as image_service
+from moorage.operations.flow import Work
+from moorage.volumes import layers
+from moorage.volumes.backend import Layer
+from moorage.volumes.records import layers as layer_rows
+
+
+def names(layer: Layer | None) -> list[str]:
+    """The layer and all that shows through it, from the top."""
+    return [] if layer is None else [layer.name, *names(layer.parent)]
+
+
+def under(tx: Transaction, name: str) -> list[str]:
+    """The layers that the object `name` lies on, from the top; these rows do not change as long as they are there."""
+    layer = layers.row_of(tx, name)
+    return names(layers.chain(tx, layer["parent"])) if layer is not None and layer["parent"] is not None else []
+
+
+def of(tx: Transaction, image_id: str) -> list[str]:
+    """The layers that the image's objects lie on; at most one of these shows what a volume held."""
+    return [name for row in location.held(tx, image_id) for name in under(tx, row["object"])]
+
+
+def clear(work: Work, chain: Sequence[str]) -> None:
+    """Of these layers, from the top, none is left that nobody needs; the first that somebody needs keeps the rest."""
+    for name in chain:
+        with work.transaction() as tx:
+            row = layers.row_of(tx, name)
+            if row is None:
+                continue
+            free = row["image_id"] is None or image_service.forsaken(tx, row["store"], name)
+            tx.lock(layer_rows, [name])
+            if layers.users_of(tx, name):
+                return
+            if not free:
+                if row["parent"] is None:
+                    layers.strike(tx, name)  # the image keeps its object; nothing lies on it any more
+                return
+        if row["image_id"] is not None:
+            store_of(work.rooms, row["store"]).delete(name)
+        else:
+            backend_named(work, row["backend"]).delete(name)
+        with work.transaction() as tx:
+            if row["image_id"] is not None:
+                image_service.forget(tx, row["store"], name)
+            layers.strike(tx, name)
