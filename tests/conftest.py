@@ -13,7 +13,7 @@ import pytest
 from moorage.database import Database
 from moorage.database.migrate import upgrade
 from moorage.drivers.processes import Identity
-from tests import postgres
+from tests import postgres, radosgw
 from tests import test_house as house
 
 
@@ -35,6 +35,7 @@ def run_directory(factory: pytest.TempPathFactory) -> Path:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput"):
         postgres.Server(run_directory(session.config._tmp_path_factory)).stop()
+        radosgw.Cluster(run_directory(session.config._tmp_path_factory)).stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -40,6 +40,7 @@ from moorage.hearing import Hearing
 from moorage.identity import bootstrap as identity_bootstrap
 from moorage.identity.deputy import Deputy
 from moorage.identity.tokens import Tokens
+from moorage.images.fetch import Fetch
 from moorage.images.records import images
 from moorage.images.retention import retention as image_retention
 from moorage.images.store import Store
@@ -161,7 +162,7 @@ class App:
             run=self.place.sockets,
             host=config.host,
             process=self.me.id,
-            stores={s.id: self._store(s) for s in config.stores},
+            stores={s.id: self._store(s, fetch) for s in config.stores},
             default_store=config.default_store,
             staging=self._staging(),
             fetch=fetch,
@@ -197,13 +198,14 @@ class App:
         )
         return backends.build(settings.kind, options)
 
-    def _store(self, settings: StoreSettings) -> Store:
+    def _store(self, settings: StoreSettings, fetch: Fetch) -> Store:
         rights = self.config.rights
         owner = (0, rights.daemon_uid) if os.geteuid() == 0 else None  # storage daemons read images that volumes lie on
         around = Around(
             host=self.config.host, ours=self.inside, folder=self.place.state / "stores", owner_of=self._owner_of
         )
-        options = {"root": settings.path or self.config.state, "owner": owner, "around": around, **vars(settings)}
+        root = settings.path or self.config.state
+        options = {"root": root, "owner": owner, "around": around, "fetch": fetch, **vars(settings)}
         return Watched(stores.build(settings.kind, settings.id, options))
 
     def _staging(self) -> Store:
