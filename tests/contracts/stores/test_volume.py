@@ -3,11 +3,10 @@
 import pytest
 
 from moorage.config import StoreSettings
-from moorage.drivers.stores.volume.service import StoreBusy
 from moorage.drivers.stores.volume.settings import VolumeStoreSettings
 from tests.cloud import running
 from tests.conftest import state_directory
-from tests.contracts.stores.contract import BYTES, NAME, StoreContract, put
+from tests.contracts.stores.contract import StoreContract
 
 
 @pytest.fixture(scope="class")
@@ -24,26 +23,10 @@ class TestVolume(StoreContract):
         store = cloud.app.rooms.stores["volumes"].inner
         yield store
         for name in store.names():
-            for _ in range(3):
-                try:
-                    store.delete(name)
-                    break
-                except StoreBusy:
-                    for reading in list(store.pool._readings.values()):
-                        reading.streams.clear()
+            store.delete(name)
 
     @pytest.fixture
     def small_store(self):
-        pytest.skip("how a full volume is told of is in tests/drivers/volume_store")
-
-    def test_a_reader_finishes_what_a_delete_takes_away_or_is_told(self, store):
-        """Here it is the other way round: what is read is not taken away, and the refusal says by whom."""
-        put(store)
-        chunks = store.open(NAME)
-        first = next(chunks)
-        with pytest.raises(StoreBusy) as caught:
-            store.delete(NAME)
-        assert [b.kind for b in caught.value.blockers] == ["attachment"]
-        assert first + b"".join(chunks) == BYTES
-        store.delete(NAME)
-        assert store.names() == frozenset()
+        pytest.skip(
+            "a volume of 1 GiB is the least that there is: a full disk under it takes longer to fill than it tells"
+        )

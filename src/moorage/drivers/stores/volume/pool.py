@@ -6,16 +6,19 @@ has for a while, a stream whose client has stalled included, which goes on throu
 """
 
 import contextlib
+import logging
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from moorage.core.errors import Problem
 from moorage.drivers.stores.volume import nbd
 from moorage.drivers.stores.volume.holding import Holder, Holding
 from moorage.drivers.stores.volume.service import LEASE_S
+
+log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
 AHEAD = 2  #: chunks that a stream has asked for at once
@@ -41,8 +44,9 @@ class Reading:
 class Pool:
     """The readings of one store."""
 
-    def __init__(self, holder: Holder, idle_s: float) -> None:
-        self._holder, self._idle_s = holder, idle_s
+    def __init__(self, holder: Holder, idle_s: float, tend: Callable[[], None] = lambda: None) -> None:
+        """`tend` is called every now and then, on the pool's own thread."""
+        self._holder, self._idle_s, self._tend = holder, idle_s, tend
         self._guard = threading.Lock()
         self._readings: dict[str, Reading] = {}
         self._kept: weakref.WeakSet[Holding] = weakref.WeakSet()
@@ -61,7 +65,7 @@ class Pool:
         holding = self._holder.take(volume, mode)
         with self._guard:
             self._kept.add(holding)
-            self._look_after()
+        self.look_after()
         return holding
 
     def connection(self, volume: str) -> nbd.Connection:
@@ -112,25 +116,30 @@ class Pool:
         if holding is not None:
             holding.close()
 
-    def _look_after(self) -> None:
-        if self._keeper is None:
-            self._keeper = threading.Thread(target=self._keep, name="volume-store", daemon=True)
-            self._keeper.start()
+    def look_after(self) -> None:
+        """Have a thread renew leases and end what is idle, as long as the pool is open."""
+        with self._guard:
+            if self._keeper is None:
+                self._keeper = threading.Thread(target=self._keep, name="volume-store", daemon=True)
+                self._keeper.start()
 
     def _keep(self) -> None:
         renewed = time.monotonic()
         while not self._closed:
             time.sleep(LOOK_S)
-            if time.monotonic() - renewed > LEASE_S / 3:
-                renewed = time.monotonic()
-                for holding in list(self._kept):
-                    holding.renew()
-            for volume, reading in list(self._readings.items()):
-                self._end_if_idle(volume, reading)
-            with self._guard:
-                if not self._readings and not self._kept:
-                    self._keeper = None
-                    return
+            try:
+                if time.monotonic() - renewed > LEASE_S / 3:
+                    renewed = time.monotonic()
+                    for holding in list(self._kept):
+                        holding.renew()
+                for volume, reading in list(self._readings.items()):
+                    self._end_if_idle(volume, reading)
+                self._tend()
+            except Problem as problem:
+                log.warning("looking after volumes: %s", problem)
+            except Exception:
+                if not self._closed:
+                    log.exception("looking after volumes failed")
 
     def _end_if_idle(self, volume: str, reading: Reading) -> None:
         with reading.guard:

@@ -129,9 +129,10 @@ class BlockStorage:
         """Nobody can write to the volume, attached to nobody, any more."""
         self._act(id, "os-update_readonly_flag", {"readonly": True})
 
-    def write_down(self, id: str, metadata: Mapping[str, str]) -> None:
-        """The volume's metadata says this, too."""
-        self._ask("POST", f"/volumes/{id}/metadata", {"metadata": dict(metadata)})
+    def write_down(self, id: str, metadata: Mapping[str, str]) -> bool:
+        """The volume's metadata says this, too; whether there is such a volume."""
+        answer = self._ask("POST", f"/volumes/{id}/metadata", {"metadata": dict(metadata)}, missing=None)
+        return answer is not None
 
     def delete(self, id: str) -> None:
         """The volume is being deleted; gone is fine. `StoreBusy` where somebody is in the way."""

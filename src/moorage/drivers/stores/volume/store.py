@@ -6,13 +6,13 @@ and the store and the object that it was made for. It is an object once `moorage
 that is written; until then it is something half-made, which is found by the same metadata and deleted.
 """
 
+import contextlib
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from moorage.core.errors import Blocker
 from moorage.drivers.stores.naming import checked, image_of
 from moorage.drivers.stores.volume import nbd
 from moorage.drivers.stores.volume.holding import Holder
@@ -20,12 +20,21 @@ from moorage.drivers.stores.volume.pool import Pool
 from moorage.drivers.stores.volume.register import Register
 from moorage.drivers.stores.volume.service import BlockStorage, StoreBusy, Volume, VolumeUnfit
 from moorage.drivers.stores.volume.writer import GIB, VolumeWriter
-from moorage.images.store import LocationRefused, ObjectMissing, ObjectUnavailable, Store, Traits, is_adopted
+from moorage.images.store import (
+    LocationRefused,
+    ObjectMissing,
+    ObjectUnavailable,
+    Store,
+    StoreUnavailable,
+    Traits,
+    is_adopted,
+)
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 IMAGE, SIZE, OWNER = "glance_image_id", "image_size", "image_owner"  #: as Glance's store names them
 STORE, OBJECT, STATE = "moorage_store", "moorage_object", "moorage_state"
-WRITING, READY = "writing", "ready"
+WRITING, READY, LEAVING = "writing", "ready", "leaving"
+SWEEP_S = 60.0  #: how often it is looked for what processes have left that died
 NAMELESS_S = 60.0  #: an attachment elsewhere that stays reserved for so long is nobody's
 GOING = ("deleting", "error_deleting")
 
@@ -51,7 +60,9 @@ class VolumeStore(Store):
         super().__init__(id)
         self.traits = Traits(adopts=True)
         self.service, self._type, self._owner_of, self._trim = service, volume_type, owner_of, trim
-        self.pool = Pool(holder, idle_s)
+        self.pool = Pool(holder, idle_s, self._tend)
+        self._swept = -SWEEP_S
+        self._leaving: set[str] = set()  # volumes of no object any more that are still read
         self._register = register or Register()
         self._suspects: dict[str, float] = {}  # reservations of unknown owners, and since when
         self._known: dict[str, tuple[str, int]] = {}  # name: volume and size, which never change
@@ -76,7 +87,8 @@ class VolumeStore(Store):
         if needed_gib < size_gib and self._trim is not None:
             self._trim(id, needed_gib)
         self.service.protect(id)
-        self.service.write_down(id, {SIZE: str(size), STATE: READY})
+        if not self.service.write_down(id, {SIZE: str(size), STATE: READY}):
+            raise VolumeUnfit(volume=id, store=self.id, status="gone")
 
     def open(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         id, size = self._object(name)
@@ -90,35 +102,57 @@ class VolumeStore(Store):
         with self._guard:
             self._known.pop(name, None)
         for row in self._volumes(name):
+            self.service.write_down(row["id"], {STATE: LEAVING})
             self._remove(row["id"])
 
     def _remove(self, id: str) -> None:
-        """The volume goes, and with it whoever was still writing it; not while anybody reads."""
+        """
+        The volume goes, and with it whoever was still writing it. While somebody reads it, it stays, as nobody's object
+        any more, until he has done so; that is written on it, so that any process can see to it.
+        """
+        with self._guard:
+            self._leaving.add(id)
         if self.pool.busy(id):
-            mine = self.pool.held().get(id, "")
-            raise StoreBusy(store=self.id, why="it is being read", blockers=(Blocker("attachment", mine),))
+            return
         self.pool.forget(id)
         for claim in self.service.attachments(id):
             if claim.get("attach_mode") == "rw":
                 self.service.detach(claim["id"])
-        self.service.delete(id)
+        with contextlib.suppress(StoreBusy):
+            self.service.delete(id)
+            with self._guard:
+                self._leaving.discard(id)
+
+    def _tend(self) -> None:
+        """Volumes that wait for their last reader go, where he has left; now and then, those of other processes too."""
+        if time.monotonic() - self._swept > SWEEP_S:
+            self._swept = time.monotonic()
+            self._sweep()
+        for id in list(self._leaving):
+            with contextlib.suppress(StoreUnavailable):
+                self._remove(id)
 
     def size(self, name: str) -> int:
         return self._object(name)[1]
 
     def names(self) -> frozenset[str]:
         rows = self.service.marked(STORE, self.id)
-        return frozenset(row["metadata"][OBJECT] for row in rows if row["status"] not in GOING)
+        return frozenset(row["metadata"][OBJECT] for row in rows if _is_there(row))
 
     def free(self) -> int | None:
         return None
 
     def probe(self) -> None:
         self.service.check(self._type)
-        self.sweep()
+        self.pool.look_after()
 
-    def sweep(self) -> None:
-        """Elsewhere, give back what processes of this host held when they died."""
+    def _sweep(self) -> None:
+        """
+        Find what others have left to go; elsewhere, give back what processes of this host held when they died.
+        """
+        rows = self.service.marked(STATE, LEAVING)
+        with self._guard:
+            self._leaving |= {row["id"] for row in rows if row["metadata"].get(STORE) == self.id}
         for left in self._register.left():
             for attachment in left.attachments:
                 self.service.detach(attachment)
@@ -192,7 +226,7 @@ class VolumeStore(Store):
         """The volumes that were made for the object, but those that are going."""
         rows = self.service.called(f"image-{image_of(checked(name))}")
         mine = [row for row in rows if row["metadata"].get(OBJECT) == name and row["metadata"].get(STORE) == self.id]
-        return [row for row in mine if row["status"] not in GOING]
+        return [row for row in mine if _is_there(row)]
 
 
 class _Named(Iterator[bytes]):
@@ -208,6 +242,11 @@ class _Named(Iterator[bytes]):
             why = f"its volume fails with error {problem}" if isinstance(problem, nbd.Failed) else str(problem)
             image = "" if is_adopted(self._name) else image_of(self._name)
             raise ObjectUnavailable(image=image, store=self._store.id, why=why) from problem
+
+
+def _is_there(row: Volume) -> bool:
+    """Whether the volume is anything to the store yet, or still."""
+    return row["status"] not in GOING and row["metadata"].get(STATE) != LEAVING
 
 
 def _size_of(row: Volume) -> int:
