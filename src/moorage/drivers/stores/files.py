@@ -17,7 +17,7 @@ from moorage.drivers import chains
 from moorage.drivers.stores import views
 from moorage.drivers.stores.naming import FOLDERS, PART, NameRefused, checked, image_of
 from moorage.drivers.stores.writeback import STEP_BYTES, begin_writeback
-from moorage.images.store import ObjectMissing, Store, StoreFull, StoreUnavailable, Traits, Writer
+from moorage.images.store import ObjectMissing, ObjectUnavailable, Store, StoreFull, StoreUnavailable, Traits, Writer
 
 _CHUNK_BYTES = 1 << 20
 _HOLE_BYTES = 64 << 10
@@ -152,7 +152,7 @@ class FilesStore(Store):
         except FileNotFoundError as error:
             raise ObjectMissing(image=image_of(name), store=self.id) from error
         except chains.Astray as error:
-            raise StoreUnavailable(store=self.id, why="what an image lies on was changed") from error
+            raise ObjectUnavailable(image=image_of(name), store=self.id, why="what it lies on was changed") from error
         except OSError as error:
             if error.errno in _NO_ROOM:
                 raise StoreFull(store=self.id) from error

@@ -57,6 +57,12 @@ class Watched(Store):
     def probe(self) -> None:
         self._ask(self.inner.probe)
 
+    def show(self, name: str, below: str, format: str, size: int) -> str:
+        return self._ask(lambda: self.inner.show(name, below, format, size))
+
+    def lies_on_layers(self, name: str) -> bool:
+        return self.inner.lies_on_layers(name)
+
     def path(self, name: str) -> Path | None:
         return self.inner.path(name)
 
