@@ -11,6 +11,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 from moorage.api.block_storage.service import BlockStorageService
+from moorage.api.cors import Cors
 from moorage.api.front import Front
 from moorage.api.identity.service import IdentityService
 from moorage.api.image.service import ImageService
@@ -103,7 +104,7 @@ class App:
         self.ends = Ends(self.database, self.files, self.runner.carries)
         self.rooms.tail = Tail(self.database, self.files)
         self.services = self._services()
-        self.shell = Shell(
+        shell = Shell(
             self.rooms,
             self.services,
             self._authenticate,
@@ -113,6 +114,7 @@ class App:
             public_url=config.public_url or None,
             asking=self.asking,
         )
+        self.shell = Cors(shell, config.cors_origins)
         self.duty = HostDuty(self.lock, self.take_up) if role in ("up", "host") else None
         self.hearing = Hearing(self.database, lambda: listen_and_lapse(self.rooms)) if role in ("up", "api") else None
 

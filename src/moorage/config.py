@@ -77,6 +77,7 @@ class Config:
         ""  #: SQLAlchemy URL (sqlite or postgresql); default: $MOORAGE_DATABASE, else moorage.db in the state directory
     )
     public_url: str = ""  #: what links and the catalog begin with, when it is not what clients connect to
+    cors_origins: tuple[str, ...] = ()  #: origins whose pages may use the APIs from within browsers; "*" is all of them
     region: str = "RegionOne"  #: the one region of the catalog
     host: str = field(
         default_factory=socket.gethostname
@@ -167,7 +168,11 @@ def _read(kind: Any, raw: Any, at: str) -> Any:
                 raise BadConfiguration(
                     reason=f"there is no key {at}{key}" + (f"; did you mean {near[0]}?" if near else ".")
                 )
-        return kind(**{key: _read(hints[key], value, f"{at}{key}.") for key, value in raw.items()})
+        values = {key: _read(hints[key], value, f"{at}{key}.") for key, value in raw.items()}
+        try:
+            return kind(**values)
+        except ValueError as problem:
+            raise BadConfiguration(reason=f"{at.rstrip('.')}: {problem}") from None
     origin = typing.get_origin(kind)
     if origin in (tuple, frozenset):
         if not isinstance(raw, list):

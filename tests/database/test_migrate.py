@@ -22,8 +22,8 @@ def test_the_migrated_schema_is_the_one_that_the_rooms_describe(database_url: st
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    for path in PACKAGE.glob("*/records.py"):
-        importlib.import_module(f"moorage.{path.parent.name}.records")
+    for path in PACKAGE.glob("**/records.py"):
+        importlib.import_module(".".join(("moorage", *path.relative_to(PACKAGE).with_suffix("").parts)))
     database = Database(database_url)
     migrate.upgrade(database)
     with database.engine.connect() as connection:

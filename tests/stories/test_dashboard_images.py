@@ -106,3 +106,24 @@ def test_models_are_built_from_schemas_and_no_namespaces_are_fine(user: Dashboar
     path = "/v2/metadefs/namespaces?resource_types=OS::Glance::Image&limit=1000&sort_dir=asc&sort_key=namespace"
     assert user.image("GET", path).json["namespaces"] == []
     assert user.image("GET", "/v2/metadefs/namespaces/OS::X?resource_type=OS::Glance::Image").status == 404
+
+
+def test_metadata_is_offered_by_namespaces(cloud: Cloud, user: Dashboard) -> None:
+    """The create, edit and metadata dialogs: the namespaces for images, then one call for each of them."""
+    admin = Dashboard(cloud, "moorage-admin")
+    made = {
+        "namespace": "OS::Story",
+        "display_name": "A story",
+        "visibility": "public",
+        "resource_type_associations": [{"name": "OS::Glance::Image", "prefix": "hw_"}, {"name": "OS::Nova::Flavor"}],
+        "properties": {"bus": {"title": "Bus", "type": "string", "enum": ["ide", "scsi"]}},
+    }
+    assert admin.image("POST", "/v2/metadefs/namespaces", made).status == 201
+    path = "/v2/metadefs/namespaces?resource_types=OS::Glance::Image&limit=21&sort_dir=asc&sort_key=namespace"
+    (listed,) = user.image("GET", path).json["namespaces"]
+    assert listed["display_name"] == "A story"
+    shown = user.image("GET", f"/v2/metadefs/namespaces/{listed['namespace']}?resource_type=OS::Glance::Image").json
+    assert shown["properties"] == {"hw_bus": made["properties"]["bus"]}  # type: ignore[index]
+    assert user.image("GET", path.replace("Glance::Image", "Cinder::Volume")).json["namespaces"] == []
+    assert user.image("DELETE", "/v2/metadefs/namespaces/OS::Story").status == 403
+    assert admin.image("DELETE", "/v2/metadefs/namespaces/OS::Story").status == 204

@@ -22,6 +22,7 @@ from moorage.flows.volume_layers import GIB, fresh, give_head, take_back_head, v
 from moorage.images import service, visibility
 from moorage.images.errors import ImageNotFound, NotUsable
 from moorage.images.image import State
+from moorage.images.protections import Protections, readable
 from moorage.images.records import images
 from moorage.images.service import Usable
 from moorage.operations.flow import Flow, Step, Work
@@ -62,6 +63,7 @@ class Source:
     reference: str
     stores: Collection[str]
     volumes: Collection[str] = ()  #: those that keep images in volumes of our own Block Storage
+    guards: Protections = ()  #: which properties the caller sees, and the volume shows
 
 
 def begin(
@@ -116,7 +118,7 @@ def _usable(tx: Transaction, caller: Caller, source: Source) -> Usable:
         )
     if image.store not in (*source.stores, *source.volumes):
         raise ImageUnusable(image=id, reason="the backend cannot reach any store that holds it.")
-    return image
+    return replace(image, properties=readable(source.guards, caller, image.properties))
 
 
 def _named(tx: Transaction, caller: Caller, name: str) -> str:

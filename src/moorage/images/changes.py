@@ -6,7 +6,7 @@ changed is written, each property and tag as a row of its own.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -15,9 +15,10 @@ from sqlalchemy import delete, insert, update
 from moorage.core.caller import Caller
 from moorage.core.errors import Forbidden
 from moorage.database import Transaction
-from moorage.images import rules
+from moorage.images import protections, rules
 from moorage.images.errors import AttributeFixed, PropertyMissing, PropertyPresent
 from moorage.images.image import State, Visibility
+from moorage.images.protections import Action, Protections
 from moorage.images.quota import check_properties, check_tags
 from moorage.images.records import properties, tags
 from moorage.images.service import gather, touch
@@ -53,7 +54,7 @@ class _Draft:
     columns: dict[str, Any]
     properties: dict[str, str | None]
     tags: list[str]
-    touched: set[str] = field(default_factory=set)
+    unseen: frozenset[str] = frozenset()  #: properties that whoever changes the image may not know of
 
     def apply(self, change: Change) -> None:
         if change.column is not None or change.name == "tags":
@@ -79,7 +80,7 @@ class _Draft:
         self.columns[change.column] = change.value
 
     def _must_have(self, name: str) -> None:
-        if name not in self.properties:
+        if name not in self.properties or name in self.unseen:
             raise PropertyMissing(name=name)
 
 
@@ -90,11 +91,14 @@ def change(tx: Transaction, caller: Caller, id: str, changes: Sequence[Change], 
     if not changes:
         return
     before = gather(tx, [row])[0]
-    draft = _Draft(row["state"], {}, dict(before.properties), list(before.tags))
+    guards = settings.property_protections
+    seen = frozenset(protections.readable(guards, caller, before.properties))
+    draft = _Draft(row["state"], {}, dict(before.properties), list(before.tags), frozenset(before.properties) - seen)
     for one in changes:
         draft.apply(one)
     effect = {column: value for column, value in draft.columns.items() if row[column] != value}
     _authorise(caller, row, effect)
+    _check_protections(guards, caller, before.properties, draft.properties)
     if len(draft.properties) > len(before.properties):
         check_properties(len(draft.properties), settings)
     if len(draft.tags) > len(before.tags):
@@ -112,6 +116,16 @@ def _authorise(caller: Caller, row: Mapping[str, Any], effect: Mapping[str, Any]
         rules.permit_on(caller, rules.COMMUNITIZE, row)
     if "owner" in effect and not caller.is_admin:
         raise Forbidden(action=rules.MODIFY.name)
+
+
+def _check_protections(
+    guards: Protections, caller: Caller, before: Mapping[str, str | None], after: Mapping[str, str | None]
+) -> None:
+    """Refuse an effect on properties that others protect from the caller."""
+    protections.check(guards, caller, Action.CREATE, (name for name in after if name not in before))
+    protections.check(guards, caller, Action.DELETE, (name for name in before if name not in after))
+    changed = (name for name in after if name in before and before[name] != after[name])
+    protections.check(guards, caller, Action.UPDATE, changed)
 
 
 def _write_properties(

@@ -45,6 +45,12 @@ class PropertyPresent(Conflict):
     code = "image.property-present"
 
 
+class PropertyForbidden(Problem):
+    """Property '{name}' is protected: you may not {action} it."""
+
+    status, code = 403, "image.property-forbidden"
+
+
 class AttributeReadOnly(Problem):
     """Attribute '{name}' is read-only."""
 
@@ -123,6 +129,12 @@ class StoreUnknown(Malformed):
     code = "image.store-unknown"
 
 
+class OwnerChanged(Conflict):
+    """Image {image} got another owner at this moment; repeat the call."""
+
+    code = "image.owner-changed"
+
+
 class MarkerUnknown(Malformed):
     """The marker {marker} names no image that you can see."""
 
@@ -133,6 +145,12 @@ class QuotaExceeded(TooLarge):
     """An image may have {limit} {what} at most; {asked} were asked for."""
 
     code = "image.quota-exceeded"
+
+
+class OverQuota(TooLarge):
+    """Project {project} is over a limit: it may have {limit} of {what}, has {used} and asks for {asked} more."""
+
+    code = "image.over-quota"
 
 
 class NotUsable(Problem):

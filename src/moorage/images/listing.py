@@ -13,6 +13,7 @@ from moorage.database.paging import paged
 from moorage.images import rules
 from moorage.images.errors import MarkerUnknown
 from moorage.images.image import State, is_id
+from moorage.images.protections import Action, Protections, allows
 from moorage.images.records import images, properties, tags
 from moorage.images.visibility import listed, sees
 
@@ -57,11 +58,12 @@ class Wanted:
     hidden: bool = False
 
 
-def page_of(tx: Transaction, caller: Caller, wanted: Wanted) -> Sequence[Mapping[str, Any]]:
+def page_of(tx: Transaction, caller: Caller, wanted: Wanted, guards: Protections = ()) -> Sequence[Mapping[str, Any]]:
     """The page of images that is wanted, as far as the caller sees them."""
     rules.permit(caller, rules.LIST)
     marker = _marker(tx, caller, wanted.page.marker)
-    if wanted.page.limit == 0:
+    hidden = [name for name, _ in wanted.properties if not allows(guards, caller, Action.READ, name)]
+    if wanted.page.limit == 0 or hidden:  # what cannot be seen cannot be guessed at by filters
         return []
     query = select(images).where(c.state != State.DELETED, c.hidden.is_(wanted.hidden))
     query = query.where(listed(caller, wanted.visibility, wanted.acceptance))

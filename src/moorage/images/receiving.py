@@ -13,7 +13,8 @@ from sqlalchemy import delete, insert, select
 
 from moorage.core.caller import Caller
 from moorage.database import Transaction
-from moorage.images import location, rules
+from moorage.images import allowance, location, rules
+from moorage.images.allowance import Room
 from moorage.images.errors import FormatsUnset, GoneMeanwhile
 from moorage.images.image import LIFE, WAITING, State
 from moorage.images.intake import Taken
@@ -33,17 +34,27 @@ class Learnt:
 
 
 def begin(
-    tx: Transaction, caller: Caller, id: str, upload_id: str, event: str = "receive", *, formats_come: bool = False
+    tx: Transaction,
+    caller: Caller,
+    id: str,
+    upload_id: str,
+    event: str = "receive",
+    *,
+    room: Room,
+    formats_come: bool = False,
 ) -> Mapping[str, Any]:
     """
-    The image waits for the bytes of one operation, and for no other's, by this move; what became of an earlier import
-    is shown no longer. Its row, as it was. `formats_come`: it need not have formats yet.
+    The image waits for the bytes of one operation, and for no other's, by this move; its owner has room for them, and
+    what became of an earlier import is shown no longer. Its row, as it was. `formats_come`: it need not have formats
+    yet.
     """
+    found = allowance.lock_of(tx, id, room.settings)
     image = find_locked(tx, caller, id)
     rules.permit_on(caller, rules.UPLOAD, image)
     move(tx, image, event, upload_id=upload_id, import_id=None)
     if not formats_come and not (image["disk_format"] and image["container_format"]):
         raise FormatsUnset()
+    allowance.reserve(tx, image, upload_id, room, found)
     events.record(tx, f"image.{LIFE[event].target}", "image", id, image["owner"], caller.request_id)
     return image
 
@@ -82,6 +93,7 @@ def complete(
     The image is active and its bytes are in `places` (store: object), all at once, with what was `learnt` on the way;
     `GoneMeanwhile` where it was deleted. Without digests in `taken`, those that are kept already stand.
     """
+    allowance.adjust(tx, upload_id, stored=taken.size * len(places), staged=0)
     image = _receiving(tx, id, upload_id)
     if image is None:
         raise GoneMeanwhile(image=id)

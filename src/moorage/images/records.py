@@ -107,6 +107,23 @@ locations = Table(
     ),
 )
 
+#: Limits of projects that have some of their own; the row is what is locked to decide on a project's use.
+quotas = Table("image_quotas", metadata, text("id", primary_key=True), document("limits", nullable=False))
+
+#: Bytes that an operation may yet bring in. A row counts as long as its operation goes forward, and no longer.
+reservations = Table(
+    "image_reservations",
+    metadata,
+    identifier(primary_key=True),  # the operation
+    _image(),
+    text("project_id", nullable=False),
+    number("stored"),  # in all stores together; None: as many as it turns out to be
+    number("stored_limit"),  # of all that the project stores, when this was reserved; None: none
+    number("staged"),
+    number("staged_limit"),
+    Index("ix_image_reservations_project_id", "project_id"),
+)
+
 #: A digest for each 4 MiB of an image: kept apart, since nothing but reading its bytes needs them.
 digests = Table(
     "image_digests",

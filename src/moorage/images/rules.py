@@ -30,7 +30,6 @@ COPY         = Rule("copy_image",            Needs.ADMIN)
 COPY_OWN     = Rule("copy_image",            Needs.MEMBER)   # where the configuration lets owners copy
 DROP_COPY    = Rule("delete_image_location", Needs.ADMIN)
 TASKS        = Rule("tasks_api_access",      Needs.ADMIN)
-METADEFS     = Rule("get_metadef_namespaces", Needs.READER)
 # fmt: on
 
 

@@ -15,10 +15,11 @@ from moorage.core.errors import Blocker
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
 from moorage.database.among import among
-from moorage.images import location, rules
+from moorage.images import allowance, location, protections, rules
 from moorage.images.errors import ActionRefused, IdTaken, NotUsable, Protected, TransitionRefused
 from moorage.images.image import LIFE, State, Visibility
 from moorage.images.location import forget, forsaken
+from moorage.images.protections import Action
 from moorage.images.quota import check_properties, check_tags
 from moorage.images.records import images, locations, properties, tags
 from moorage.images.settings import ImageSettings
@@ -87,8 +88,10 @@ def create(tx: Transaction, caller: Caller, new: New, settings: ImageSettings) -
     rules.own(caller, owner, "create")
     if new.columns.get("visibility") == Visibility.PUBLIC:
         rules.permit(caller, rules.PUBLICIZE)
+    protections.check(settings.property_protections, caller, Action.CREATE, new.properties)
     check_properties(len(new.properties), settings)
     check_tags(len(new.tags), settings)
+    allowance.check_count(tx, owner, settings)
     id = new.id or new_uuid()
     if new.id is not None and tx.value(select(c.id).where(c.id == id)) is not None:
         raise IdTaken(image=id)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from moorage.images.protections import PropertyProtection
+
 
 @dataclass(frozen=True)
 class ImageSettings:
@@ -15,6 +17,11 @@ class ImageSettings:
     page: int = 25  #: images on a page of a list when the request does not say
     largest_page: int = 1000  #: images on a page at most
     hash_algorithm: str = "sha512"  #: of `os_hash_value`: a name that Python's hashlib knows, at most 512 bits
+    quota_size_total: int = -1  #: MiB that the images of a project may have in all stores together; -1: any number
+    quota_stage_total: int = -1  #: MiB of a project that may wait to be imported; -1: any number
+    quota_count_total: int = -1  #: images that a project may have; -1: any number
+    quota_count_uploading: int = -1  #: images of a project whose data may be coming in at once; -1: any number
+    property_protections: tuple[PropertyProtection, ...] = ()  #: who may do what with which properties; none: no limits
     upload_idle_s: int = 300  #: seconds without a byte after which an upload is given up
     import_methods: tuple[str, ...] = ("glance-direct", "web-download", "copy-image")  #: ways to import that are open
     staging_path: str = (
@@ -22,3 +29,8 @@ class ImageSettings:
     )
     copying_by_owners: bool = False  #: whether owners may copy their images to other stores, not only administrators
     hash_rate_mib: int = 200  #: MiB a second at which an image is read to be hashed in the background; 0: no limit
+
+    def quota_defaults(self) -> dict[str, int]:
+        """The limits of projects for which nobody has set any, by what `/v2/info/usage` calls them."""
+        names = ("size_total", "stage_total", "count_total", "count_uploading")
+        return {f"image_{name}": getattr(self, f"quota_{name}") for name in names}

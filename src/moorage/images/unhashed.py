@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import delete
 
 from moorage.database import Transaction
-from moorage.images import location
+from moorage.images import allowance, location
 from moorage.images.image import FILLED, WAITING
 from moorage.images.intake import Taken
 from moorage.images.receiving import keep_digests
@@ -35,6 +35,7 @@ def appear(
     tx: Transaction, id: str, upload_id: str, known: Known, places: Mapping[str, str], request_id: str = ""
 ) -> bool:
     """The image that waits for this operation is active, its bytes in `places`; whether it still waited for them."""
+    allowance.adjust(tx, upload_id, stored=known.size * len(places))
     image = awaited(tx, id, upload_id)
     if image is None:
         return False

@@ -36,13 +36,18 @@ TOLD = {
     "default_types": {"volume-type"},
     "qos_specs": {"qos"},
     "quotas": {"quota", "volume"},  # what is used changes with volumes
+    "image_quotas": {"quota", "image"},  # made when it is first decided on, before an image or its bytes
+    "metadef_namespaces": {"namespace"},
+    "metadef_associations": {"namespace"},
+    "metadef_definitions": {"namespace"},
+    "metadef_resource_types": {"namespace"},
     "service_states": {"service"},
 }
 
 #: Tables of which nobody is told: the journal's own, what bytes lie on, what is told of by another table's events.
 NOT_TOLD = {
     *("schema_changes", "operations", "processes", "jobs", "events", "event_floor"),
-    *("layers", "image_locations", "image_digests", "hosts"),
+    *("layers", "image_locations", "image_digests", "image_reservations", "hosts"),
     *("leases", "hearing"),  # renewed all the time; what lapses is told of as a change of the attachment
 }
 
@@ -213,6 +218,26 @@ class Story:
         self.until(volume, "available")
         ask("DELETE", f"{i}/{id}")
 
+    def image_quotas(self) -> None:
+        path = "/moorage/v1/image-quotas/someone"
+        self.ask("PUT", path, {"image_quota": {"image_count_total": 5}})
+        assert self.ask("GET", path)["image_quota"]["image_count_total"] == {"limit": 5, "usage": 0}
+        self.ask("DELETE", path)
+
+    def definitions(self) -> None:
+        ask, all_ = self.ask, "/image/v2/metadefs/namespaces"
+        ns = f"{all_}/ns"
+        ask("POST", all_, {"namespace": "ns"})
+        ask("PUT", ns, {"namespace": "ns", "description": "d"})
+        ask("POST", f"{ns}/resource_types", {"name": "A::Kind"})
+        ask("DELETE", f"{ns}/resource_types/A::Kind")
+        ask("POST", f"{ns}/properties", {"name": "p", "title": "P", "type": "string"})
+        ask("PUT", f"{ns}/properties/p", {"name": "p", "title": "Q", "type": "string"})
+        ask("DELETE", f"{ns}/properties/p")
+        ask("POST", f"{ns}/tags", {"tags": [{"name": "t"}]})
+        ask("DELETE", f"{ns}/tags")
+        ask("DELETE", ns)
+
 
 def untold(watch: Watch) -> list[str]:
     """Which writes nobody was told of."""
@@ -231,6 +256,8 @@ def test_every_committed_change_is_told_of(cloud: Cloud, watch: Watch) -> None:
     story.volumes()
     story.types()
     story.images()
+    story.image_quotas()
+    story.definitions()
     assert untold(watch) == []
     seen = {table for written, _ in watch.found for table in written}
     assert set(TOLD) <= seen  # the story touches them all

@@ -31,7 +31,9 @@ def made(tx: Transaction, request: Request) -> Mapping[str, Any]:
     if first is not None:
         return volume.find(tx, request.caller, first["resource_id"])
     if asked["imageRef"] is not None:
-        source = volume_from_image.Source(image_id(asked["imageRef"]), stores(request), image_volumes(request))
+        guards = request.rooms.settings.images.property_protections
+        found = image_id(asked["imageRef"])
+        source = volume_from_image.Source(found, stores(request), image_volumes(request), guards)
         return volume_from_image.begin(
             tx, request.caller, source, lambda image: _new(tx, request, asked, image=image), rules(request), key
         )

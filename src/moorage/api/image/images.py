@@ -64,9 +64,10 @@ def show(ask: Request) -> Answer:
 @bodiless
 def index(ask: Request) -> Answer:
     """List images, a page at a time."""
-    wanted = queries.wanted(ask.query, ask.rooms.settings.images)
+    settings = ask.rooms.settings.images
+    wanted = queries.wanted(ask.query, settings)
     with ask.read() as tx:
-        rows = listing.page_of(tx, ask.caller, wanted)
+        rows = listing.page_of(tx, ask.caller, wanted, settings.property_protections)
         found = [shown(ask, image) for image in service.gather(tx, rows)]
     links = queries.links("/v2/images", ask.query, wanted.page, [row["id"] for row in rows])
     return Answer(body={"images": found, "schema": "/v2/schemas/images", **links})

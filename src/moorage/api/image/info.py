@@ -8,7 +8,8 @@ from moorage.api.image.schemas_metadefs import SERVED as SERVED_METADEFS
 from moorage.api.request import Answer, Request
 from moorage.core.errors import NotFound
 from moorage.flows.images.asking import methods_of
-from moorage.images import rules
+from moorage.images import allowance, rules
+from moorage.images.allowance import UNITS
 from moorage.images.store import Store
 
 
@@ -48,8 +49,12 @@ def _store(ask: Request, settings: Any) -> dict[str, Any]:
 
 @bodiless
 def usage(ask: Request) -> Answer:
-    """Show the caller's use of his quotas: images have none."""
-    return Answer(body={"usage": {}})
+    """Show what the caller's project may have, and what it has."""
+    with ask.read() as tx:
+        limits = allowance.limits(tx, ask.caller.project_id, ask.rooms.settings.images)
+        used = allowance.usage(tx, ask.caller.project_id)
+    shown = {name: {"limit": limits[name], "usage": -(-used[name] // unit)} for name, unit in UNITS.items()}
+    return Answer(body={"usage": shown})
 
 
 @bodiless

@@ -52,6 +52,22 @@ def links(path: str, query: Query, page: Page, ids: Sequence[str]) -> dict[str, 
     return found
 
 
+def read_limit(value: str) -> int:
+    """How long a page may be."""
+    if not re.fullmatch(r"-?\d{1,20}", value, re.ASCII):
+        raise Malformed(reason="limit param must be an integer")
+    if value.startswith("-"):
+        raise Malformed(reason="limit param must be positive")
+    return int(value)
+
+
+def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
+    """`value`, one of those that are `allowed`."""
+    if value not in allowed:
+        raise Malformed(reason=f"Invalid {name} value: {value[:64]}; it is one of {', '.join(allowed)}.")
+    return value
+
+
 class _Reading:
     """A query, taken in one parameter after the other."""
 
@@ -112,11 +128,7 @@ class _Reading:
         return tuple(order.values())
 
     def limit(self, value: str) -> None:
-        if not re.fullmatch(r"-?\d{1,20}", value, re.ASCII):
-            raise Malformed(reason="limit param must be an integer")
-        if value.startswith("-"):
-            raise Malformed(reason="limit param must be positive")
-        self._limit = int(value)
+        self._limit = read_limit(value)
 
     def marker(self, value: str) -> None:
         self._marker = value
@@ -136,17 +148,17 @@ class _Reading:
         self._tags.append(value)
 
     def visibility(self, value: str) -> None:
-        self._visibility = _one_of("visibility", value, [*Visibility, "all"])
+        self._visibility = one_of("visibility", value, [*Visibility, "all"])
 
     def member_status(self, value: str) -> None:
-        self._acceptance = _one_of("member_status", value, [*Acceptance, "all"])
+        self._acceptance = one_of("member_status", value, [*Acceptance, "all"])
 
     def protected(self, value: str) -> None:
-        flag = _one_of("protected", value, ["true", "false"]) == "true"
+        flag = one_of("protected", value, ["true", "false"]) == "true"
         self._conditions.append(Condition("protected", "eq", flag))
 
     def os_hidden(self, value: str) -> None:
-        self._hidden = _one_of("os_hidden", value.lower(), ["true", "false"]) == "true"
+        self._hidden = one_of("os_hidden", value.lower(), ["true", "false"]) == "true"
 
     def refuse(self, value: str) -> None:
         raise Malformed(reason='The "changes-since" filter is no longer available on v2.')
@@ -165,12 +177,6 @@ _READERS: dict[str, Callable[[_Reading, str], None]] = {
     "os_hidden": _Reading.os_hidden,
     "changes-since": _Reading.refuse,
 }
-
-
-def _one_of(name: str, value: str, allowed: Sequence[str]) -> str:
-    if value not in allowed:
-        raise Malformed(reason=f"Invalid {name} value: {value[:64]}; it is one of {', '.join(allowed)}.")
-    return value
 
 
 def _sort_key(key: str) -> str:

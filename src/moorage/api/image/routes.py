@@ -8,13 +8,13 @@ from moorage.api.image import (
     info,
     locations,
     members,
-    metadefs,
     schemas,
     tags,
     tasks,
     versions,
 )
 from moorage.api.image.media import JSON, PATCH_2_1
+from moorage.api.image.metadefs import routes as metadefs
 from moorage.api.routes import Route
 
 _LIST = (
@@ -62,9 +62,6 @@ ROUTES = (
     Route("GET",    "/v2/info/usage",                    info.usage),
     Route("GET",    "/v2/schemas/{name}",                info.schema),
     Route("GET",    "/v2/schemas/metadefs/{name}",       info.schema_of_metadefs),
-    Route("GET",    "/v2/metadefs/namespaces",           metadefs.namespaces),
-    Route("POST",   "/v2/metadefs/namespaces",           metadefs.refuse, success=201),
-    Route("GET",    "/v2/metadefs/namespaces/{name}",    metadefs.namespace),
-    Route("GET",    "/v2/metadefs/resource_types",       metadefs.resource_types),
+    *metadefs.ROUTES,
 )
 # fmt: on

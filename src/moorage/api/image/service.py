@@ -63,7 +63,7 @@ def _headers(problem: Problem, headers: Mapping[str, str]) -> dict[str, str]:
     """What the status asks for beside the body."""
     if problem.status == 401:
         scheme, host = headers.get("x-forwarded-proto", "http"), headers.get("host", "")
-        return {"WWW-Authenticate": f'Keystone uri="{scheme}://{host}/identity"'}
+        return {"WWW-Authenticate": f'Keystone uri="{scheme}://{host}/identity/v3"'}
     if problem.status == 405 and "allowed" in problem.facts:
         return {"Allow": problem.facts["allowed"]}
     if problem.status == 415 and "accepted" in problem.facts:

@@ -7,6 +7,7 @@ from moorage.api.request import Request
 from moorage.api.views import Constant, Field, View, moment
 from moorage.flows.images.stores import by_weight
 from moorage.images.image import State
+from moorage.images.protections import readable
 from moorage.images.service import Image
 from moorage.images.task import Progress
 
@@ -49,7 +50,8 @@ MEMBER = View(
 
 def shown(ask: Request, image: Image) -> dict[str, Any]:
     """An image with its properties, its tags and the stores that hold it."""
-    body = {**image.properties, **IMAGE(image.row, ask.version, ask.caller), "tags": list(image.tags)}
+    properties = readable(ask.rooms.settings.images.property_protections, ask.caller, image.properties)
+    body = {**properties, **IMAGE(image.row, ask.version, ask.caller), "tags": list(image.tags)}
     if image.stores and (ask.caller.is_admin or image.row["state"] != State.DEACTIVATED):
         body["stores"] = ",".join(by_weight(ask.rooms, image.stores))
     if image.progress is not None:

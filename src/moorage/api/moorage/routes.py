@@ -1,7 +1,18 @@
 """All calls of Moorage's own API."""
 
 from moorage.api.bodies import Body
-from moorage.api.moorage import attachments, doctor, events, hosts, operations, queue, status, volumes, why
+from moorage.api.moorage import (
+    attachments,
+    doctor,
+    events,
+    hosts,
+    image_quotas,
+    operations,
+    queue,
+    status,
+    volumes,
+    why,
+)
 from moorage.api.routes import Route
 
 EXAMINE = Body({"type": "object", "properties": {"fix": {"type": "boolean"}}, "additionalProperties": False})
@@ -78,6 +89,9 @@ ROUTES = (
     Route("DELETE", "/v1/hosts/{id}",      hosts.unregister, success=204),
     Route("POST", "/v1/hosts/{id}/heartbeat", hosts.heartbeat, body=HEARTBEAT, open=True),
     Route("GET",  "/v1/hosts/{id}/leases", hosts.leases, open=True),
+    Route("GET",  "/v1/image-quotas/{id}", image_quotas.show),
+    Route("PUT",  "/v1/image-quotas/{id}", image_quotas.update, body=Body(image_quotas.BODY)),
+    Route("DELETE", "/v1/image-quotas/{id}", image_quotas.reset, success=204),
     Route("POST", "/v1/doctor",            doctor.examine, body=EXAMINE),
 )
 # fmt: on

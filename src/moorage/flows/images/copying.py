@@ -20,7 +20,8 @@ from moorage.flows.images.importing import DEADLINE_S, QUEUE
 from moorage.flows.images.stores import by_weight, store_of
 from moorage.flows.images.storing import discard, end_stores, fill
 from moorage.flows.rooms import Rooms
-from moorage.images import location, receiving, rules, service, task
+from moorage.images import allowance, location, receiving, rules, service, task
+from moorage.images.allowance import Room
 from moorage.images.errors import CopyBroken, GoneMeanwhile, HeldAlready, TaskOpen, TransitionRefused
 from moorage.images.image import FILLED, State
 from moorage.images.intake import Hashed, Hashes
@@ -35,6 +36,7 @@ KIND = "copy-image"
 
 def begin_copy(tx: Transaction, rooms: Rooms, caller: Caller, id: str, asked: Asked) -> str | None:
     """The image is being copied: by the operation whose id this is; None where all stores hold it already."""
+    found = allowance.lock_of(tx, id, rooms.settings.images)  # before the image is
     image = find_locked(tx, caller, id)
     rule = rules.COPY_OWN if rooms.settings.images.copying_by_owners else rules.COPY
     rules.permit_on(caller, rule, image)
@@ -52,6 +54,8 @@ def begin_copy(tx: Transaction, rooms: Rooms, caller: Caller, id: str, asked: As
         task.succeed(tx, operation, {"image_id": id}, "Copied 0 MiB")
         return None
     events.record(tx, "image.copying", "image", id, image["owner"], caller.request_id, stores=stores, task=operation)
+    room = Room(rooms.settings.images, stored=image["size"] * len(stores))
+    allowance.reserve(tx, image, operation, room, found)
     given = {"stores": stores, "spare": not asked.all_must_succeed}
     return journal.begin(
         tx,

@@ -18,7 +18,8 @@ from moorage.flows.images.clear import STAGING, begin_clear
 from moorage.flows.images.obtain import chunks_of, give_back, obtain, transform
 from moorage.flows.images.storing import discard, end_stores, fill
 from moorage.flows.rooms import Rooms
-from moorage.images import receiving, rules, service, staging, task
+from moorage.images import allowance, receiving, rules, service, staging, task
+from moorage.images.allowance import Room
 from moorage.images.errors import FormatsUnsetForImport, StagedBytesComing, TaskOpen, TransitionRefused
 from moorage.images.image import State
 from moorage.images.intake import Intake, Taken
@@ -43,6 +44,7 @@ def begin_import(
     type: task.Type = task.Type.API_IMPORT,
 ) -> str:
     """The image is being imported: by the operation whose id this is, and whose task. Refusals change nothing."""
+    allowance.lock_of(tx, id, rooms.settings.images)  # before the image is
     image = find_locked(tx, caller, id)
     rules.permit_on(caller, rules.UPLOAD, image)
     _free(tx, image)
@@ -54,8 +56,10 @@ def begin_import(
     if not comes and not (image["disk_format"] and image["container_format"]):
         raise FormatsUnsetForImport()
     operation = new_uuid()
-    receiving.begin(tx, caller, id, operation, event="import", formats_come=True)
     size = staged["size"] if staged else None
+    stored = size * len(stores) if size is not None else None
+    room = Room(rooms.settings.images, stored=stored, staged=0 if staged else None)  # what is staged counts already
+    receiving.begin(tx, caller, id, operation, event="import", room=room, formats_come=True)
     shown = {"image_id": id, "import_req": asked.body, "backend": stores}
     task.begin(tx, caller, task.New(operation, type, id, image["owner"], shown, stores, size))
     # fmt: off

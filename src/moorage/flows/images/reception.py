@@ -17,7 +17,7 @@ from moorage.core.ids import new_uuid
 from moorage.database import Transaction
 from moorage.flows.images.filling import Filling, Learning, Place
 from moorage.flows.rooms import Rooms
-from moorage.images import receiving
+from moorage.images import allowance, receiving
 from moorage.images.errors import GoneMeanwhile, UploadStalled
 from moorage.images.store import Store
 from moorage.operations import journal
@@ -60,6 +60,7 @@ class Reception(ABC, Generic[S]):
         self._filling: Filling[S] | None = None
         self._store: Store | None = None
         self._learnt: S | None = None
+        self._size_limit = self._settings.size_cap
         self._moved = time.monotonic()
 
     @abstractmethod
@@ -98,6 +99,8 @@ class Reception(ABC, Generic[S]):
             owner=self._rooms.process,
             id=self._operation,
         )
+        left = allowance.left(tx, self._operation)
+        self._size_limit = self._settings.size_cap if left is None else min(left, self._settings.size_cap)
         return image
 
     def take(self, chunks: Sequence[bytes]) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 from moorage.database import Transaction
 from moorage.flows.images.clear import staging_of
 from moorage.flows.images.reception import DEADLINE_S, Reception, settle
-from moorage.images import receiving, staging
+from moorage.images import allowance, receiving, staging
+from moorage.images.allowance import Room
 from moorage.images.intake import Measure, Measured
 from moorage.images.store import Store
 from moorage.operations.flow import Flow, Work
@@ -35,7 +36,8 @@ class Stage(Reception[Measured]):
     flow = STAGE_IMAGE
 
     def _prepare(self, tx: Transaction) -> tuple[Mapping[str, Any], str, Store]:
-        image = receiving.begin(tx, self._caller, self.image_id, self._operation, event="stage")
+        room = Room(self._settings, staged=self._asked.size)
+        image = receiving.begin(tx, self._caller, self.image_id, self._operation, event="stage", room=room)
         name = staging.name_of(self.image_id, f"{self._operation}-1")
         staging.expect(tx, self.image_id, name, self._operation, self._asked.size)
         return image, name, staging_of(self._rooms)
@@ -46,10 +48,11 @@ class Stage(Reception[Measured]):
             image["disk_format"] if look else None,
             image["container_format"] if look else None,
             size=self._asked.size,
-            size_limit=self._settings.size_cap,
+            size_limit=self._size_limit,
             largest_disk_bytes=self._settings.largest_disk,
         )
 
     def _enter(self, tx: Transaction, learnt: Measured) -> None:
+        allowance.adjust(tx, self._operation, staged=learnt.size)
         receiving.hold_still(tx, self.image_id, self._operation, learnt.size)
         staging.arrive(tx, self._object, learnt.size)

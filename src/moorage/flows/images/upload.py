@@ -9,6 +9,7 @@ from moorage.database import Transaction
 from moorage.flows.images.reception import DEADLINE_S, Asked, Reception, settle
 from moorage.flows.images.stores import store_for, store_of
 from moorage.images import receiving
+from moorage.images.allowance import Room
 from moorage.images.intake import Intake, Taken
 from moorage.images.store import Store
 from moorage.operations.flow import Flow, Work
@@ -29,7 +30,8 @@ class Upload(Reception[Taken]):
     flow = UPLOAD_IMAGE
 
     def _prepare(self, tx: Transaction) -> tuple[Mapping[str, Any], str, Store]:
-        image = receiving.begin(tx, self._caller, self.image_id, self._operation)
+        room = Room(self._settings, stored=self._asked.size)
+        image = receiving.begin(tx, self._caller, self.image_id, self._operation, room=room)
         store = store_for(tx, self._rooms, self._caller, self._asked.store, self._asked.base)
         return image, f"images/{self.image_id}/{self._operation}-1", self._rooms.stores[store]
 
@@ -38,7 +40,7 @@ class Upload(Reception[Taken]):
             image["disk_format"],
             image["container_format"],
             size=self._asked.size,
-            size_limit=self._settings.size_cap,
+            size_limit=self._size_limit,
             os_hash_algo=self._settings.hash_algorithm,
             largest_disk_bytes=self._settings.largest_disk,
         )

@@ -16,6 +16,7 @@ from moorage.flows.images import copy_volume, from_volume
 from moorage.flows.images.stores import chosen, showing
 from moorage.flows.rooms import Rooms
 from moorage.images import receiving, service
+from moorage.images.allowance import Room
 from moorage.images.image import CONTAINER_FORMATS, RESERVED_PREFIX
 from moorage.images.service import Image, New
 from moorage.volumes import attachment, layers, volume, volume_type
@@ -24,6 +25,7 @@ from moorage.volumes.errors import InvalidVolume
 
 STORE_SPEC = "image_service:store_id"  #: a volume type's word on which store its volumes' images go to
 FORMATS = POURED | {"raw"}
+GIB = 1 << 30
 USABLE = ("available", "in-use")
 
 #: What a volume remembers of its image that is no property of an image: attributes, and what is said of that one alone.
@@ -68,7 +70,8 @@ def begin(
     store = chosen(tx, rooms, caller, asked.store, wanted, known.get("image_id"))
     image = service.create(tx, caller, _new(row, asked, known), rooms.settings.images)
     operation = new_uuid()
-    receiving.begin(tx, caller, image.row["id"], operation)
+    size = row["size_gib"] * GIB if asked.disk_format == "raw" else None
+    receiving.begin(tx, caller, image.row["id"], operation, room=Room(rooms.settings.images, stored=size))
     row = volume.locked(tx, caller, row["id"])
     _check(tx, row, asked)
     used = bool(attachment.held(tx, row["id"]))

@@ -1,0 +1,1 @@
+"""Metadata definitions on the wire."""
