@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from moorage.database import Database
 from moorage.drivers.stores.files import FilesStore
-from moorage.images.records import images, locations
+from moorage.images.records import images, locations, staged
 from moorage.images.store import Store
 from moorage.operations import journal
 from moorage.operations.records import operations
@@ -66,13 +66,23 @@ class Twins:
         with self.database.read() as tx:
             placed = {(row["store"], row["object"]): row["image_id"] for row in tx.all(select(locations))}
             alive = {row["id"]: row for row in tx.all(select(images).where(images.c.state != "deleted"))}
-        kept = {(id, name) for id, store in self.stores.items() for name in store.names()}
+            waiting = {row["object"]: row["state"] for row in tx.all(select(staged))}
+        area = self.clouds[0].rooms.staging
+        assert area is not None
+        there = {name for name in area.names() if name.startswith("staging/")}
+        wrong += [f"staged bytes that are not waited for: {name}" for name in there - set(waiting)]
+        wrong += [f"staged rows of bytes that are not there: {name}" for name in set(waiting) - there]
+        wrong += [f"staged bytes are {state}" for state in waiting.values() if state != "waiting"]
+        kept = {
+            (id, name) for id, store in self.stores.items() for name in store.names() if not name.startswith("staging/")
+        }
         wrong += [f"bytes that nobody needs: {place}" for place in kept - set(placed)]
         wrong += [f"a place without bytes: {place}" for place in set(placed) - kept]
         wrong += [f"a place of a deleted image: {id}" for id in placed.values() if id not in alive]
         filled = set(placed.values())
         for id, row in alive.items():
-            if (row["state"] in ("active", "deactivated")) != (id in filled) or row["upload_id"] is not None:
+            settled = row["state"] in ("active", "deactivated", "queued", "uploading") and row["upload_id"] is None
+            if (row["state"] in ("active", "deactivated")) != (id in filled) or not settled:
                 wrong.append(
                     f"{id} is {row['state']}, upload {row['upload_id']}, {'has' if id in filled else 'no'} bytes"
                 )
