@@ -14,14 +14,14 @@ from moorage.core.caller import Caller
 from moorage.database import Database
 from moorage.database.migrate import upgrade
 from moorage.drivers.stores.files import FilesStore
-from moorage.flows.images.clear import CLEAR_OBJECT, STAGING
-from moorage.flows.images.delete import DELETE_IMAGE, begin_delete
-from moorage.flows.images.upload import UPLOAD_IMAGE, Asked, Upload
+from moorage.flows.images.clear import STAGING
+from moorage.flows.images.delete import begin_delete
+from moorage.flows.images.upload import Asked, Upload
+from moorage.flows.registry import FLOWS
 from moorage.flows.rooms import Rooms
 from moorage.images import service
 from moorage.images.records import digests, images, locations
 from moorage.images.service import New
-from moorage.operations.flow import Flows
 from moorage.operations.process import Process
 from moorage.operations.records import OPEN, operations
 from moorage.operations.runner import Runner
@@ -30,7 +30,6 @@ from moorage.volumes.layers import enter
 from tests.operations.crash import Scene
 
 ALICE = Caller("alice", "project-a", roles=frozenset({"reader", "member"}))
-FLOWS = Flows.of((UPLOAD_IMAGE, DELETE_IMAGE, CLEAR_OBJECT))
 PIECES = [bytes([n]) * 700_001 for n in range(5)]
 DATA = b"".join(PIECES)
 COUNTED = ("/moorage/flows/", "/moorage/images/", "/moorage/drivers/stores/")

@@ -34,7 +34,9 @@ OWNED = {
     "withdraw-attachment": ("attachment", str(Attachment.DETACHING)),
     "queue-attachment": ("attachment", "queued"),
     "upload-image": ("image", str(Image.SAVING)),
+    "import-image": ("image", str(Image.IMPORTING)),
 }
+IMAGES = {"upload-image", "import-image"}  #: whose cases are below
 
 #: Whose the other states are. They stay for as long as he wants.
 HOLDERS = {
@@ -44,6 +46,7 @@ HOLDERS = {
     ("attachment", str(Attachment.ERROR_ATTACHING)): "its holder's: an update revives it",
     ("attachment", str(Attachment.ERROR_DETACHING)): "nothing leads there any more",
     ("image", str(Image.QUEUED)): "its owner's, who has not uploaded anything",
+    ("image", str(Image.UPLOADING)): "its owner's, who has staged its bytes and has not imported them",
     ("image", str(Image.ACTIVE)): "its owner's",
     ("image", str(Image.DEACTIVATED)): "the administrators'",
     ("image", str(Image.DELETED)): "over",
@@ -57,7 +60,7 @@ def test_every_state_is_owned_by_an_operation_or_by_somebody() -> None:
     states |= {("volume", status) for status in DURING.values()} | {("attachment", "queued")}
     assert set(OWNED.values()) | set(HOLDERS) == states
     assert not set(OWNED.values()) & set(HOLDERS)
-    assert set(OWNED) - set(SCENES) == {"upload-image"}  # the case of which is below
+    assert set(OWNED) - set(SCENES) == IMAGES
     assert [kind for kind in OWNED if kind not in FLOWS] == []
 
 
@@ -66,7 +69,7 @@ def asked(database: Database, kind: str, id: str) -> Why:
         return why(tx, NOBODY, kind, id)
 
 
-@pytest.mark.parametrize("kind", sorted(set(OWNED) - {"upload-image"}))
+@pytest.mark.parametrize("kind", sorted(set(OWNED) - IMAGES))
 def test_it_has_an_owner_and_leaves_by_itself(state_dir: Path, kind: str) -> None:
     url, (what, state) = f"sqlite:///{state_dir}/moorage.db", OWNED[kind]
     scene = crash.build(_factory(kind), url, state_dir)
@@ -139,3 +142,20 @@ def test_an_upload_has_an_owner_and_leaves_by_itself(state_dir: Path) -> None:
     assert crash.recover(scene, row["id"])["state"] in OVER
     found = asked(database, "image", id)
     assert (found.state, found.operation) == ("queued", None)
+
+
+def test_an_import_has_an_owner_and_leaves_by_itself(state_dir: Path) -> None:
+    url, factory = f"sqlite:///{state_dir}/moorage.db", "tests.flows.import_world:importing"
+    scene = crash.build(factory, url, state_dir)
+    id = scene.begin()
+    with scene.database.read() as tx:
+        row = journal.get(tx, id)
+    assert row is not None
+    state = OWNED["import-image"][1]
+    must_be_owned(asked(scene.database, "image", row["resource_id"]), state, id)
+    crash.run_and_die(factory, url, state_dir, id, Point("store", "before"))
+    found = asked(scene.database, "image", row["resource_id"])
+    must_be_owned(found, state, id)
+    assert [(part.kind, part.id) for part in found.waiting] == [("store", "one"), ("store", "two")]
+    scene.check(crash.recover(scene, id))
+    leaves(scene.database, "image", row["resource_id"], state, id)

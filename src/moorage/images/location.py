@@ -78,6 +78,11 @@ def forget(tx: Transaction, store: str, name: str) -> None:
     tx.run(delete(locations).where(l.store == store, l.object == name, ~l.adopted))
 
 
+def let_go(tx: Transaction, id: str) -> None:
+    """Take location `id`, which was adopted, off the rows."""
+    tx.run(delete(locations).where(l.id == id, l.adopted))
+
+
 def disown(tx: Transaction, image_id: str) -> None:
     """Take what the image has adopted off the rows; others may go on with it."""
     tx.run(delete(locations).where(l.image_id == image_id, l.adopted))

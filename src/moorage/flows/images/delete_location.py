@@ -27,7 +27,8 @@ QUEUE = "any"
 
 def begin_delete_location(tx: Transaction, rooms: Rooms, caller: Caller, store: str, id: str) -> str | None:
     """
-    The image is no longer in `store`: the operation that takes its bytes away, or None where volumes lie on them.
+    The image is no longer in `store`: the operation that takes its bytes away, or None where they stay, since volumes
+    lie on them or others have put them there.
     """
     image = find_locked(tx, caller, id)
     rules.permit_on(caller, rules.DROP_COPY, image)
@@ -39,6 +40,9 @@ def begin_delete_location(tx: Transaction, rooms: Rooms, caller: Caller, store: 
     row = _place(tx, id, store)
     service.touch(tx, id)
     events.record(tx, "image.store-left", "image", id, image["owner"], caller.request_id, store=store)
+    if row["adopted"]:
+        location.let_go(tx, row["id"])
+        return None
     if layers.users_of(tx, row["object"]):
         location.forsake(tx, row["id"])
         return None

@@ -27,6 +27,10 @@ class Progress:
         if time.monotonic() - self._told > TOLD_S:
             self._tell()
 
+    def end(self) -> None:
+        """All bytes are where they belong; raises `Fenced` where that was done for an operation of somebody else."""
+        self._tell()
+
     def _tell(self) -> None:
         self._told = time.monotonic()
         message = f"{self._doing} {self._done // MIB} MiB"

@@ -58,6 +58,7 @@ def fill(
             filling.take(batch)
             progress.moved(len(batch))
         learnt = filling.close()
+        progress.end()
     except BaseException as problem:
         filling.clear()
         if isinstance(problem, Fenced):
