@@ -11,7 +11,10 @@ import pytest
 SRC = Path(__file__).parents[1] / "src"
 
 DOMAINS = "volumes images compute identity hosts"  # strangers to one another
-CONTRACTS = "volumes.backend volumes.compute images.store images.fetch hosts.devices compute.hypervisor"
+CONTRACTS = (
+    "volumes.backend volumes.compute images.store images.fetch images.method images.transformation "
+    "images.certificates hosts.devices compute.hypervisor"
+)
 
 # fmt: off
 RULE = {
@@ -23,6 +26,7 @@ RULE = {
     **dict.fromkeys(DOMAINS.split(), "core database operations"),
     "drivers":                  f"core {CONTRACTS}",
     "drivers.stores.volume":    f"core {CONTRACTS} drivers client",
+    "drivers.transformations":  f"core {CONTRACTS} drivers images.formats",
     "flows":                    f"core database operations {DOMAINS}",
     "api":                      f"core database operations flows {DOMAINS}",
     "client":                   "",

@@ -23,12 +23,14 @@ from moorage.core.caller import Caller
 from moorage.database import Database
 from moorage.database.migrate import upgrade
 from moorage.drivers.backends import registry as backends
+from moorage.drivers.backends.files.rights import Rights
 from moorage.drivers.compute import HttpCompute, Reach
 from moorage.drivers.connectors import registry as connectors
 from moorage.drivers.fetch.client import GuardedFetch
 from moorage.drivers.stores import registry as stores
 from moorage.drivers.stores.health import Watched
 from moorage.drivers.stores.volume.build import Around
+from moorage.drivers.transformations import registry as transformations
 from moorage.duty import HostDuty
 from moorage.flows import mend_volume
 from moorage.flows.images.clear import STAGING
@@ -158,6 +160,7 @@ class App:
             return Reach(places.urls, places.token)
 
         fetch = GuardedFetch(config.fetch)
+        rights = Rights.of(config.rights.daemon_uid, config.rights.gate_uid)
         return Rooms(
             database=self.database,
             state=config.state,
@@ -168,6 +171,7 @@ class App:
             default_store=config.default_store,
             staging=self._staging(),
             fetch=fetch,
+            transformations=transformations.build(config.stores, rights),
             methods={WebDownload.name: WebDownload(fetch)},
             settings=config,
             identity=tokens,
@@ -201,8 +205,7 @@ class App:
         return backends.build(settings.kind, options)
 
     def _store(self, settings: StoreSettings, fetch: Fetch) -> Store:
-        rights = self.config.rights
-        owner = (0, rights.daemon_uid) if os.geteuid() == 0 else None  # storage daemons read images that volumes lie on
+        owner = self._reader()
         around = Around(
             host=self.config.host, ours=self.inside, folder=self.place.state / "stores", owner_of=self._owner_of
         )
@@ -211,7 +214,12 @@ class App:
         return Watched(stores.build(settings.kind, settings.id, options))
 
     def _staging(self) -> Store:
-        return stores.build("files", STAGING, {"root": self.config.images.staging_path or self.config.state})
+        root = self.config.images.staging_path or self.config.state
+        return stores.build("files", STAGING, {"root": root, "owner": self._reader()})
+
+    def _reader(self) -> tuple[int, int] | None:
+        """Who may read the files of images besides ourselves: storage daemons and conversions."""
+        return (0, self.config.rights.daemon_uid) if os.geteuid() == 0 else None
 
     def _owner_of(self, image: str) -> str | None:
         """The project of an image."""

@@ -55,6 +55,8 @@ class StoreSettings:
     path: str = ""  #: directory that images are named in, for kind files; default: the state directory
     weight: int = 0  #: a store of higher weight is read from first
     default: bool = False  #: where images go that name no store; the first writable store, if none says so
+    decompress: bool = False  #: whether what is imported into it is unpacked: gzip, xz, zstd, or a zip with one file
+    convert: str = ""  #: what is imported into it becomes raw or qcow2; default: it stays what it is
     s3: S3Settings = field(default_factory=S3Settings)  #: the table `[stores.s3]`
     swift: SwiftSettings = field(default_factory=SwiftSettings)  #: the table `[stores.swift]`
     volume: VolumeStoreSettings = field(default_factory=VolumeStoreSettings)  #: the table `[stores.volume]`
@@ -146,6 +148,7 @@ def check_stores(stores: tuple[StoreSettings, ...]) -> None:
         "There is no table [[stores]].": not ids,
         "Two stores have the same id.": len(set(ids)) < len(ids),
         "An id is of 1 to 64 letters, digits, dots, dashes and underscores, and not os_glance_ and more.": not plain,
+        "`convert` is raw, qcow2 or nothing.": any(store.convert not in ("", "raw", "qcow2") for store in stores),
         "One store at most is the default.": len(defaults) > 1,
         "A store that is read only cannot be the default, and one at least has to be writable.": all(
             store.kind in READ_ONLY for store in defaults or stores

@@ -44,6 +44,10 @@ class Transformation(ABC):
 
     name: str  #: what tasks and `why` call it
 
+    def permit(self, stores: Sequence[str]) -> None:
+        """Refuse (400) an import into these stores at once, where they want what cannot be had together."""
+        return None
+
     @abstractmethod
     def becomes(self, form: Form, head: bytes, stores: Sequence[str]) -> Form | None:
         """

@@ -49,6 +49,8 @@ def begin_import(
     rules.permit_on(caller, rules.UPLOAD, image)
     _free(tx, image)
     stores = chosen(rooms, asked)
+    for each in rooms.transformations:
+        each.permit(stores)
     comes = asked.method != DIRECT and rooms.methods[asked.method].sets_formats
     staged = _staged(tx, image) if asked.method == DIRECT else None
     if asked.method != DIRECT and image["state"] != State.QUEUED:

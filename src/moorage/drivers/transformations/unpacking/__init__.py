@@ -1,0 +1,1 @@
+"""Unpacking compressed images, in a process that can do nothing else."""
