@@ -1,6 +1,7 @@
 """A cloud that keeps images in volumes, and what tests do to it."""
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -111,3 +112,9 @@ def eventually(true: Callable[[], Any], limit_s: float = 60.0) -> None:
     while not true():
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def kill_daemon(cloud: Cloud, volume: str) -> None:
+    """The storage daemon that serves the volume is gone without a word."""
+    server = cloud.app.rooms.backends["files"]._records.load(volume)  # type: ignore[attr-defined]
+    os.kill(server.process.pid, signal.SIGKILL)

@@ -170,11 +170,16 @@ class Stream(Iterator[bytes]):
         self.moved = time.monotonic()
         try:
             return self._chunk()
-        except nbd.Broken:  # its server died: the bytes never change, so they can be asked for again
-            if self._window:
-                self._next = self._window[0][0]
-                self._window.clear()
+        except (nbd.Broken, nbd.Failed):  # its server died: the bytes never change, so they can be asked for again
+            self._again()
             return self._chunk()
+
+    def _again(self) -> None:
+        """What was asked for and has not come is asked for anew, through another connection than that which failed."""
+        if self._window:
+            self._next = self._window[0][0]
+            self._window[0][2].connection.abort("its server failed")
+            self._window.clear()
 
     def _chunk(self) -> bytes:
         connection = self._pool.connection(self._volume)

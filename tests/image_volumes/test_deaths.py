@@ -1,0 +1,72 @@
+"""Processes that die with images in volumes half-written or half-read leave neither volumes nor attachments."""
+
+import hashlib
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cloud import Cloud
+from tests.conftest import state_directory
+from tests.image_volumes import dying, scene
+from tests.image_volumes.scene import MIB, eventually, file_of, image, image_volume, random_bytes
+
+QUESTIONS = 14  #: more than an upload asks
+DATA = b"".join(bytes([n]) * 700_001 for n in range(5))
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    with state_directory() as state, scene.image_cloud(state) as cloud:
+        yield cloud
+
+
+def attachments(cloud: Cloud, volume: str) -> list[str]:
+    found = cloud.call(
+        "GET",
+        f"/volume/v3/attachments?all_tenants=1&volume_id={volume}",
+        as_="moorage-admin",
+        headers={"openstack-api-version": "volume 3.54"},
+    )
+    return [row["id"] for row in found.json["attachments"]]
+
+
+@pytest.mark.parametrize("answers", [2, 4, 6, 9, 11, QUESTIONS])
+def test_an_upload_killed_after_any_answer_of_block_storage_leaves_nothing(cloud: Cloud, answers: int) -> None:
+    id = scene.new_image(cloud)
+    process = dying.start("upload", cloud.app.config.state, id, answers)
+    said, _ = process.communicate(timeout=60)
+    shown = lambda: cloud.call("GET", f"/image/v2/images/{id}").json  # noqa: E731
+    eventually(lambda: shown()["status"] in ("queued", "active"))
+    if shown()["status"] == "active":
+        assert hashlib.md5(file_of(cloud, id)).hexdigest() == hashlib.md5(DATA).hexdigest() == shown()["checksum"]
+    else:
+        assert process.returncode == -9 and not said
+        eventually(lambda: not image_volume(cloud, id))
+        assert not [name for name in scene.store(cloud).names() if f"/{id}/" in name]
+
+
+def test_a_reader_that_is_killed_holds_nothing_for_long(cloud: Cloud) -> None:
+    data = random_bytes(8 * MIB)
+    id = image(cloud, data)
+    held = image_volume(cloud, id)["id"]
+    process = dying.start("read", cloud.app.config.state, id, 3)
+    assert process.stdout is not None and held.encode() in process.stdout.readline()
+    (theirs,) = attachments(cloud, held)
+    mine = scene.store(cloud).open(next(n for n in scene.store(cloud).names() if f"/{id}/" in n))
+    first = next(mine)
+    process.kill()
+    process.wait()
+    eventually(lambda: theirs not in attachments(cloud, held))
+    assert first + b"".join(mine) == data
+
+
+def test_a_storage_daemon_that_is_killed_interrupts_no_reader(cloud: Cloud) -> None:
+    data = random_bytes(16 * MIB)
+    id = image(cloud, data)
+    held = image_volume(cloud, id)["id"]
+    store = scene.store(cloud)
+    chunks = store.open(next(n for n in store.names() if f"/{id}/" in n))
+    got = [next(chunks)]
+    scene.kill_daemon(cloud, held)
+    got += list(chunks)
+    assert b"".join(got) == data
