@@ -13,6 +13,7 @@ from moorage.flows.images.delete_location import DELETE_LOCATION
 from moorage.flows.images.from_volume import IMAGE_FROM_VOLUME
 from moorage.flows.images.hash_image import HASH_IMAGE
 from moorage.flows.images.importing import IMPORT_IMAGE
+from moorage.flows.images.locate import IMPORT_LOCATION
 from moorage.flows.images.stage import STAGE_IMAGE
 from moorage.flows.images.upload import UPLOAD_IMAGE
 from moorage.flows.mend_volume import MEND_VOLUME
@@ -37,6 +38,7 @@ FLOWS = Flows.of(
         EXTEND_VOLUME,
         FREEZE_VOLUME,
         IMPORT_IMAGE,
+        IMPORT_LOCATION,
         HASH_IMAGE,
         IMAGE_FROM_VOLUME,
         MEND_VOLUME,

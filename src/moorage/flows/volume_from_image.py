@@ -109,7 +109,7 @@ def _usable(tx: Transaction, caller: Caller, source: Source) -> Usable:
             image=id, reason=f"Image status must be active. {problem.sentence}", blockers=problem.blockers
         ) from None
     if image.read_as is None:
-        raise ImageUnusable(image=id, reason="its bytes have not been looked at yet; that is under way.")
+        raise ImageUnusable(image=id, reason="nobody has looked at its bytes yet.")
     if image.read_as not in LAYER_FORMATS.keys() | FOREIGN:
         raise ImageUnusable(image=id, reason=f"volumes cannot be made of the format {image.read_as}.")
     if image.virtual_size is None and LAYER_FORMATS.get(image.read_as) is not Format.RAW:

@@ -154,6 +154,11 @@ def adjust(tx: Transaction, operation: str, *, stored: int | None = None, staged
         tx.run(update(reservations).where(r.id == operation).values({kind: size}))
 
 
+def hand_over(tx: Transaction, operation: str, to: str) -> None:
+    """What an operation has reserved is reserved by the one that goes on with its work."""
+    tx.run(update(reservations).where(r.id == operation).values(id=to))
+
+
 def set_limits(tx: Transaction, project_id: str, changes: Mapping[str, int]) -> None:
     """The project has these limits, and as before those that are not named."""
     tx.enter_unless_there(quotas, {"id": project_id, "limits": {}})

@@ -95,6 +95,7 @@ locations = Table(
     text("state", 16, nullable=False),
     flag("adopted", server_default=false()),  # others have put it there; it is read, and never deleted
     moment("created_at", nullable=False),
+    document("details"),  # what clients want to be remembered of it
     UniqueConstraint("image_id", "store", "object"),
     Index("ix_image_locations_store_object", "store", "object"),
     Index(  # what we have put there belongs to one image

@@ -29,6 +29,9 @@ class ImageSettings:
     )
     copying_by_owners: bool = False  #: whether owners may copy their images to other stores, not only administrators
     hash_rate_mib: int = 200  #: MiB a second at which an image is read to be hashed in the background; 0: no limit
+    do_secure_hash: bool = True  #: whether data that others have put somewhere are read and hashed by ourselves
+    show_image_direct_url: bool = False  #: whether images show where their data are, as `direct_url`
+    show_multiple_locations: bool = False  #: whether owners see and change all locations of their images: the old way
 
     def quota_defaults(self) -> dict[str, int]:
         """The limits of projects for which nobody has set any, by what `/v2/info/usage` calls them."""

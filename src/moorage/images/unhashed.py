@@ -28,7 +28,8 @@ class Known:
     size: int
     virtual_size: int | None = None
     read_as: str | None = None  #: None: nobody has looked, so that nothing is made of them yet
-    os_hash_algo: str | None = None  #: that the value is going to be of
+    os_hash_algo: str | None = None  #: that the value is of, or is going to be
+    os_hash_value: str | None = None  #: said by somebody whom the configuration trusts
 
 
 def appear(
@@ -48,6 +49,7 @@ def appear(
         virtual_size=known.virtual_size,
         read_as=known.read_as,
         os_hash_algo=known.os_hash_algo,
+        os_hash_value=known.os_hash_value,
     )
     for store, name in places.items():
         location.hold(tx, id, store, name)

@@ -113,10 +113,6 @@ def test_locations_are_for_services(cloud: ImageCloud) -> None:
     for who in ("root", "cinder"):
         (found,) = cloud.call("GET", locations, as_=who).json
         assert (found["metadata"], found["url"].startswith("file:///")) == ({"store": "files"}, True)
-    refused = [
-        cloud.call("POST", locations, {"url": "http://x"}, as_=who).status for who in ("alice", "root", "cinder")
-    ]
-    assert refused == [403] * 3
 
 
 def test_a_fault_looks_as_the_client_wants_it(cloud: ImageCloud) -> None:

@@ -1,31 +1,50 @@
-"""Locations of images: shown to services, set by nobody. Bytes come in by upload, so that all were looked at."""
+"""Locations of images: shown to services; said by services, and by owners where everybody can look."""
+
+from typing import Any
 
 from moorage.api.image.images import bodiless
-from moorage.api.request import Answer, Request
+from moorage.api.request import Answer, Elsewhere, Outcome, Request
+from moorage.core.errors import Problem
+from moorage.flows.images import locate
+from moorage.flows.images.locate import Found
 from moorage.flows.images.stores import by_weight, store_of
-from moorage.images import location, rules
-from moorage.images.errors import LocationsOff
+from moorage.images import adopting, location, rules
+from moorage.images.adopting import Said
 from moorage.images.visibility import find
 
 
 @bodiless
-def index(ask: Request) -> Answer:
+def index(ask: Request) -> Outcome:
     """Show services where the data are."""
     with ask.read() as tx:
         image = find(tx, ask.caller, ask.params["id"])
         ask.caller.must(rules.LOCATIONS)
-        held = {row["store"]: row["object"] for row in location.held(tx, image["id"])}
-    shown = [{"url": _url(ask, id, held[id]), "metadata": {"store": id}} for id in by_weight(ask.rooms, held)]
-    return Answer(body=shown)
+        held = location.held(tx, image["id"])
+    return Elsewhere(lambda: told(ask, held), lambda found: Answer(body=found))
 
 
-def create(ask: Request) -> Answer:
-    """Refuse to take data from elsewhere."""
+def told(ask: Request, held: Any) -> list[dict[str, Any]]:
+    """Where the data are, the store that is read first at the beginning; stores may have to be asked for that."""
+    by_store: dict[str, list[dict[str, Any]]] = {}
+    for row in held:
+        try:
+            url = store_of(ask.rooms, row["store"]).url(row["object"])
+        except Problem:
+            continue  # a store that is down, or not configured any more, has nothing to show
+        shown = {"url": url, "metadata": {**(row["details"] or {}), "store": row["store"]}}
+        by_store.setdefault(row["store"], []).append(shown)
+    return [shown for id in by_weight(ask.rooms, by_store) for shown in by_store[id]]
+
+
+def create(ask: Request) -> Outcome:
+    """Let an image have data that others have put somewhere; they are read, and never deleted."""
+    id, url, said = ask.params["id"], ask.body["url"], Said.of(ask.body.get("validation_data"))
     with ask.read() as tx:
-        find(tx, ask.caller, ask.params["id"])
-        ask.caller.must(rules.ADD_LOCATION)
-    raise LocationsOff()
+        adopting.addable(tx, ask.caller, id, url)
+    return Elsewhere(lambda: locate.find_out(ask.rooms, url), lambda found: _begun(ask, url, said, found))
 
 
-def _url(ask: Request, id: str, name: str) -> str:
-    return store_of(ask.rooms, id).url(name)
+def _begun(ask: Request, url: str, said: Said | None, found: Found) -> Answer:
+    with ask.write() as tx:
+        locate.begin(tx, ask.rooms, ask.caller, ask.params["id"], url, said, found)
+    return Answer(202, content=b"")

@@ -49,7 +49,8 @@ ROUTES = (
     Route("PUT",    "/v2/images/{id}/members/{member}",  members.update, body=schemas.SET_MEMBER),
     Route("DELETE", "/v2/images/{id}/members/{member}",  members.delete, success=204),
     Route("GET",    "/v2/images/{id}/locations",         locations.index),
-    Route("POST",   "/v2/images/{id}/locations",         locations.create, success=202),
+    Route("POST",   "/v2/images/{id}/locations",         locations.create,
+          body=schemas.ADD_LOCATION, body_type=JSON, success=202),
     Route("GET",    "/v2/images/{id}/tasks",             tasks.of_image),
 
     Route("DELETE", "/v2/stores/{store}/{id}",           importing.leave_store, success=204),

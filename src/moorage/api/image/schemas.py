@@ -166,6 +166,18 @@ SERVED = {
 CREATE = Body({"type": "object", **{key: value for key, value in IMAGE.items() if key != "links"}})
 _CHANGE = {"op": {"enum": ["add", "remove", "replace"]}, "path": {"type": "string"}, "value": {}}
 PATCH = Body({"type": "array", "items": {"type": "object", "properties": _CHANGE}})  # 2.0: {"add": path, "value": ...}
+_SAID = {"os_hash_algo": {"type": "string"}, "os_hash_value": {"type": "string", "maxLength": 128}}
+ADD_LOCATION = Body(
+    {
+        "type": "object",
+        "required": ["url"],
+        "properties": {
+            "url": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[^\\x00]*$"},
+            "validation_data": {"type": "object", "additionalProperties": False, "properties": _SAID},
+        },
+        "additionalProperties": False,
+    }
+)
 ADD_MEMBER = Body(
     {
         "type": "object",

@@ -18,7 +18,7 @@ from moorage.flows.images import beneath, copy_volume, hash_image
 from moorage.flows.images.stores import store_of
 from moorage.flows.volume_from_volume import freeze, layer
 from moorage.flows.volume_layers import backend_of, sweep, volume_of
-from moorage.images import unhashed
+from moorage.images import allowance, unhashed
 from moorage.images.formats import HEAD_BYTES, ContentRefused, Inspection
 from moorage.images.records import images
 from moorage.operations import journal
@@ -100,6 +100,7 @@ def _copy(tx: Transaction, operation: Mapping[str, Any], pin: Layer) -> None:
     asked, id = operation["input"], new_uuid()
     layers.enter(tx, pin, asked["backend"])
     tx.change(images, asked["image"], {"upload_id": id})
+    allowance.hand_over(tx, operation["id"], id)
     kept = {name: asked[name] for name in ("image", "store", "backend", "hash_algorithm")}
     journal.begin(
         tx,

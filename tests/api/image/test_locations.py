@@ -1,0 +1,213 @@
+"""Data that others have put somewhere become an image's: compared with what is said of them before anybody sees it."""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from moorage.database import Database
+from moorage.drivers.fetch.client import GuardedFetch
+from moorage.drivers.fetch.settings import FetchSettings
+from moorage.drivers.stores.files import FilesStore
+from moorage.drivers.stores.http import HttpStore
+from moorage.operations import journal
+from moorage.operations.records import operations
+from tests.drivers.fetch.web import answer, web
+from tests.images.cloud import ImageCloud, Reply, running
+
+DATA = os.urandom((4 << 20) + 77)
+SHA512, MD5 = hashlib.sha512(DATA).hexdigest(), hashlib.md5(DATA).hexdigest()
+HOSTILE = b"QFI\xfb" + (3).to_bytes(4, "big") + (104).to_bytes(8, "big") + (9).to_bytes(4, "big") + bytes(1 << 20)
+
+
+class Web:
+    """A cloud beside a web server."""
+
+    def __init__(self, cloud: ImageCloud, site: Any) -> None:
+        self.cloud, self.site = cloud, site
+        self.serve("/disk.raw", DATA)
+
+    def serve(self, path: str, data: bytes) -> str:
+        self.site.pages[path] = lambda connection: connection.sendall(answer(200, data))
+        return str(self.site.url(path))
+
+    def add(self, id: str, url: str | None = None, as_: str = "alice", **said: Any) -> Reply:
+        body = {"url": url or self.site.url("/disk.raw"), **({"validation_data": said} if said else {})}
+        return self.cloud.call("POST", f"/image/v2/images/{id}/locations", body, as_=as_)
+
+    def task(self, id: str, as_: str = "alice") -> dict[str, Any]:
+        (found,) = self.cloud.call("GET", f"/image/v2/images/{id}/tasks", as_=as_).json["tasks"]
+        return dict(found)
+
+
+@pytest.fixture
+def make(database: Database, state_dir: Path) -> Iterator[Callable[..., Web]]:
+    """A cloud with these settings of images."""
+    with web() as site:
+        fetch = FetchSettings(
+            allowed_networks=("127.0.0.1/32",), allowed_ports=(site.port,), idle_timeout_s=5.0, connect_timeout_s=2.0
+        )
+        stores = {"files": FilesStore("files", state_dir), "web": HttpStore("web", GuardedFetch(fetch))}
+        opened = []
+
+        def made(**settings: Any) -> Web:
+            context = running(database, state_dir, stores, hash_rate_mib=0, **settings)
+            opened.append(context)
+            return Web(context.__enter__(), site)
+
+        yield made
+        for context in opened:
+            context.__exit__(None, None, None)
+
+
+def eventually(true: Callable[[], Any]) -> None:
+    until = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def queued_without_a_trace(it: Web, id: str) -> None:
+    image = it.cloud.show(id)
+    hashes = [image[name] for name in ("checksum", "os_hash_algo", "os_hash_value", "size", "virtual_size")]
+    assert (image["status"], hashes, "stores" in image) == ("queued", [None] * 5, False)
+    assert it.cloud.call("GET", f"/image/v2/images/{id}/locations", as_="root").json == []
+    assert it.cloud.call("GET", f"/image/v2/images/{id}/file").status == 204
+
+
+def test_without_a_hash_it_is_active_at_once_and_hashed_later(make: Callable[..., Web]) -> None:
+    it = make()
+    id = it.cloud.image()
+    reply = it.add(id)
+    assert (reply.status, reply.body) == (202, b"")
+    image = it.cloud.show(id)
+    assert (image["status"], image["size"], image["stores"], image["os_hash_algo"]) == (
+        "active",
+        len(DATA),
+        "web",
+        "sha512",
+    )
+    eventually(lambda: it.cloud.show(id)["checksum"] is not None)
+    image = it.cloud.show(id)
+    assert (image["checksum"], image["os_hash_value"]) == (MD5, SHA512)
+    assert it.cloud.call("GET", f"/image/v2/images/{id}/file").body == DATA
+    (shown,) = it.cloud.call("GET", f"/image/v2/images/{id}/locations", as_="root").json
+    assert shown == {"url": it.site.url("/disk.raw"), "metadata": {"store": "web"}}
+    assert it.task(id)["status"] == "success"
+    assert it.cloud.call("DELETE", f"/image/v2/images/{id}").status == 204
+    assert it.add(it.cloud.image()).status == 202  # any number of images may name it
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha256", "sha512"])
+def test_with_a_hash_it_is_active_when_the_data_are_that(make: Callable[..., Web], algorithm: str) -> None:
+    it = make()
+    id, value = it.cloud.image(), hashlib.new(algorithm, DATA).hexdigest()
+    assert it.add(id, os_hash_algo=algorithm, os_hash_value=value.upper()).status == 202
+    eventually(lambda: it.cloud.show(id)["status"] == "active")
+    image = it.cloud.show(id)
+    assert (image["os_hash_algo"], image["os_hash_value"], image["checksum"]) == (algorithm, value, MD5)
+    task = it.task(id)
+    assert (task["type"], task["status"], task["user_id"]) == ("location_import", "success", "alice")
+
+
+def test_I11_data_that_are_not_what_was_said_leave_the_image_queued_and_no_location(make: Callable[..., Web]) -> None:
+    it = make()
+    id = it.cloud.image()
+    assert it.add(id, os_hash_algo="sha512", os_hash_value="0" * 128).status == 202
+    eventually(lambda: it.cloud.show(id)["status"] == "queued")
+    queued_without_a_trace(it, id)
+    task = it.task(id)
+    assert task["status"] == "failure" and SHA512 in task["message"]
+    assert it.cloud.upload(id, b"what was to be uploaded").status == 204
+
+
+def test_I11_what_can_be_known_beforehand_is_refused_at_once(make: Callable[..., Web]) -> None:
+    it = make()
+    id = it.cloud.image()
+    wrong = [
+        {"os_hash_algo": "sha512"},
+        {"os_hash_value": "0" * 128},
+        {"os_hash_algo": "crc32", "os_hash_value": "0" * 8},
+        {"os_hash_algo": "md5", "os_hash_value": "0" * 40},
+        {"os_hash_algo": "md5", "os_hash_value": "x" * 32},
+        {"os_hash_algo": "md5", "os_hash_value": "0" * 32, "more": "x"},
+    ]
+    assert [it.add(id, **said).status for said in wrong] == [400] * len(wrong)
+    urls = ["http://169.254.169.254/latest", "http://localhost:1/x", "ftp://x/y", "x", f"http://127.0.0.1/{'x' * 300}"]
+    assert [it.add(id, url).status for url in urls] == [400, 400, 403, 403, 400]
+    services = ["file:///etc/passwd", "swift+config://x/y", "cinder://nowhere", "rbd://a/b/c/d"]
+    assert [it.add(id, url, as_="root").status for url in services] == [400] * 4
+    assert it.add(id, it.site.url("/nothing")).status in (400, 503)
+    formless = it.cloud.image(disk_format=None, container_format=None)
+    assert it.add(formless).status == 400
+    assert it.add(id, as_="bob").status == 404
+    assert it.add(it.cloud.filled()).status == 409
+    for one in (id, formless):
+        queued_without_a_trace(it, one)
+        assert it.cloud.call("GET", f"/image/v2/images/{one}/tasks").json["tasks"] == []
+
+
+def test_I13_a_task_that_a_service_began_is_shown_to_the_owner(make: Callable[..., Web]) -> None:
+    it = make()
+    id = it.cloud.image(visibility="community")
+    assert it.add(id, as_="cinder", os_hash_algo="md5", os_hash_value="0" * 32).status == 202
+    eventually(lambda: it.cloud.show(id)["status"] == "queued")
+    task = it.task(id)
+    assert (task["status"], task["user_id"], task["owner"]) == ("failure", "cinder", "project-a")
+    assert it.cloud.call("GET", f"/image/v2/images/{id}/tasks", as_="bob").json["tasks"] == []
+
+
+def test_only_services_say_what_is_where_not_everybody_can_look(make: Callable[..., Web]) -> None:
+    it = make()
+    community = it.cloud.image(visibility="community")
+    assert it.add(community, as_="bob").status == 403
+    assert it.add(community, as_="anna").status == 403
+    assert it.cloud.call("GET", f"/image/v2/images/{community}/locations").status == 403
+
+
+def test_a_deleted_image_is_not_hashed_on(make: Callable[..., Web]) -> None:
+    it = make()
+    id, stalled = it.cloud.image(), []
+
+    def stall(connection: Any) -> None:
+        connection.sendall(answer(200, DATA)[: 1 << 20])
+        stalled.append(connection)
+        time.sleep(1)
+
+    it.site.pages["/slow.raw"] = stall
+    assert it.add(id, it.site.url("/slow.raw")).status == 202
+    assert it.cloud.call("DELETE", f"/image/v2/images/{id}").status == 204
+    assert it.cloud.call("GET", f"/image/v2/images/{id}").status == 404
+    with it.cloud.database.read() as tx:
+        assert tx.all(select(operations).where(journal.is_open())) == []
+
+
+def test_data_that_are_no_disk_of_that_kind_are_taken_out_of_use(make: Callable[..., Web]) -> None:
+    it = make()
+    id = it.cloud.image()
+    assert it.add(id, it.serve("/hostile.raw", HOSTILE)).status == 202
+    eventually(lambda: it.cloud.show(id)["status"] == "deactivated")
+    assert it.cloud.show(id)["checksum"] is None
+    assert it.cloud.call("GET", f"/image/v2/images/{id}/file").status == 403
+    said = it.cloud.image()
+    value = hashlib.md5(HOSTILE).hexdigest()
+    assert it.add(said, it.site.url("/hostile.raw"), os_hash_algo="md5", os_hash_value=value).status == 202
+    eventually(lambda: it.cloud.show(said)["status"] == "queued")
+    queued_without_a_trace(it, said)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_whoever_does_not_want_hashes_computed_gets_what_was_said_or_none(make: Callable[..., Web], told: bool) -> None:
+    it = make(do_secure_hash=False)
+    id = it.cloud.image()
+    said = {"os_hash_algo": "sha512", "os_hash_value": SHA512} if told else {}
+    assert it.add(id, **said).status == 202
+    image = it.cloud.show(id)
+    assert (image["status"], image["checksum"]) == ("active", None)
+    assert (image["os_hash_algo"], image["os_hash_value"]) == (("sha512", SHA512) if told else (None, None))
+    assert it.cloud.call("GET", f"/image/v2/images/{id}/file").body == DATA
