@@ -1,7 +1,7 @@
 # What one does here. Everything installs what it needs first (scripts/setup); ARGS="..." is passed on.
 SHELL := /bin/bash
 JOBS ?= $(shell nproc)
-.PHONY: up down test check tour fresh conformance chaos bench docs lock
+.PHONY: up down test check tour fresh conformance chaos bench cinder docs lock
 
 up:       # Moorage in the foreground; prints the two export lines that make `openstack` work in another terminal
 	@scripts/setup up
@@ -28,6 +28,10 @@ tour conformance chaos bench:   # guided tour | unmodified clients, recorded | c
 	@test -e $@/run || test -e $@/__main__.py || { echo "make $@: $@/run does not exist yet" >&2; exit 2; }
 	@scripts/setup test
 	@if test -e $@/run; then exec $@/run $(ARGS); else exec .venv/bin/python -m $@ $(ARGS); fi
+
+cinder:   # the store of volumes against a real Cinder, which OS_* variables name (tests/image_volumes/against_cinder.py)
+	@scripts/setup test
+	.venv/bin/pytest -q tests/image_volumes/against_cinder.py $(ARGS)
 
 docs:     # rewrite the pages that come from the code
 	.venv/bin/python docs/generate.py

@@ -144,6 +144,7 @@ class VolumeStore(Store):
 
     def probe(self) -> None:
         self.service.check(self._type)
+        self._swept = -SWEEP_S
         self.pool.look_after()
 
     def _sweep(self) -> None:
