@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance import suite
 from conformance.clouds import judge
 
 ROOT = Path(__file__).parents[1]
@@ -58,3 +59,47 @@ def test_without_a_nova_that_part_is_skipped_with_a_reason(tmp_path: Path) -> No
     done = run("nova", WIRE=str(tmp_path), PEER_SCRIPTS=str(tmp_path), TMPDIR=str(tmp_path), RESULTS=str(tmp_path))
     assert done.returncode == 0 and "skipped" in done.stdout and "PEER_SCRIPTS=" in done.stdout
     assert not list(tmp_path.glob("conformance.*"))
+
+
+def test_without_the_peers_list_tempest_is_skipped_with_a_reason(tmp_path: Path) -> None:
+    done = run("tempest", PEER_SCRIPTS=str(tmp_path), TMPDIR=str(tmp_path), RESULTS=str(tmp_path))
+    assert done.returncode == 0 and "skipped" in done.stdout and "PEER_SCRIPTS=" in done.stdout
+
+
+A, B, C = (f"tempest.api.image.v2.test_images.Some.test_{name}" for name in "abc")
+
+
+def tempest(tmp_path: Path, log: list[str], kept: list[str], peer: list[str], missing: list[str]) -> int:
+    """How a run with this log is judged."""
+    for name, lines in (("log", log), ("kept", kept), ("peer", peer), ("missing", missing)):
+        (tmp_path / name).write_text("".join(f"{line}\n" for line in lines))
+    with pytest.raises(SystemExit) as end:
+        suite.judge(*(str(tmp_path / name) for name in ("log", "kept", "peer", "missing")))
+    return int(end.value.code or 0)
+
+
+def test_what_passed_once_or_there_must_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def line(test: str, how: str) -> str:
+        return f"{{0}} {test}[id-1,smoke] [0.5s] ... {how}"
+
+    log = [line(A, "ok"), line(B, "FAILED"), line(C, "SKIPPED: why not")]
+    assert tempest(tmp_path, log[:1], [A], [A], []) == 0
+    assert tempest(tmp_path, log, [A], [A], []) == 1  # nobody excuses the one that fails
+    assert tempest(tmp_path, log, [A], [A, B], [f"{B}  a reason"]) == 0
+    assert tempest(tmp_path, log, [A, B], [A], [f"{B}  a reason"]) == 1  # it passed once
+    assert tempest(tmp_path, log[:1], [A], [A, C], []) == 1  # it did not even run
+    assert f"did not run: {C}" in capsys.readouterr().out
+    assert tempest(tmp_path, [], [], [], []) == 1  # nothing passed
+
+
+def test_new_passes_are_entered_when_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = [f"{{1}} {test} [1.0s] ... ok" for test in (B, A)]
+    monkeypatch.setenv("TEMPEST_WRITE", "1")
+    assert tempest(tmp_path, log, [B], [A], []) == 0
+    assert (tmp_path / "kept").read_text() == f"{A}\n{B}\n"
+
+
+def test_the_lists_are_whole() -> None:
+    kept = suite.names(str(ROOT / "conformance/tempest-image.txt"))
+    missing = suite.names(str(ROOT / "conformance/tempest-missing.txt"))
+    assert len(kept) >= 56 and not kept & missing

@@ -13,6 +13,7 @@ _DEFINITIONS: Schema = {
     "positiveIntegerDefault0": {"allOf": [{"$ref": "#/definitions/positiveInteger"}, {"default": 0}]},
     "stringArray": {"type": "array", "items": {"type": "string"}, "uniqueItems": True},
 }
+_FOR_PROPERTIES: Schema = {**_DEFINITIONS, "stringArray": {**_DEFINITIONS["stringArray"], "minItems": 0}}
 
 
 def _text(description: str = "", **more: Any) -> Schema:
@@ -112,8 +113,8 @@ SERVED: dict[str, Schema] = {
     "namespaces": _defining(listed("namespaces", NAMESPACE), _WITH_PROPERTIES),
     "resource_type": RESOURCE_TYPE,
     "resource_types": listed("resource_type_associations", RESOURCE_TYPE),
-    "property": _defining({**PROPERTY, "required": ["type", "title", "name"]}, _DEFINITIONS),
-    "properties": _defining(listed("properties", PROPERTY, kind="object"), _DEFINITIONS),
+    "property": _defining({**PROPERTY, "required": ["type", "title", "name"]}, _FOR_PROPERTIES),
+    "properties": _defining(listed("properties", PROPERTY, kind="object"), _FOR_PROPERTIES),
     "object": _defining(OBJECT, _WITH_PROPERTIES),
     "objects": _defining(listed("objects", OBJECT), _WITH_PROPERTIES),
     "tag": TAG,

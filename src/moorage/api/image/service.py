@@ -45,7 +45,7 @@ class ImageService(Service):
         if "*/*" in accept or "text/html" in accept:
             page = (
                 f"<html>\n <head>\n  <title>{line}</title>\n </head>\n"
-                f" <body>\n  <h1>{line}</h1>\n  {escape(message)}<br /><br />\n\n\n\n </body>\n</html>"
+                f" <body>\n  <h1>{line}</h1>\n  {escape(message, quote=False)}<br /><br />\n\n\n\n </body>\n</html>"
             )
             return Answer(problem.status, headers=more, content=page.encode(), content_type="text/html; charset=UTF-8")
         text = f"{line}\n\n{message}\n\n   "

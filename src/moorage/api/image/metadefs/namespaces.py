@@ -38,6 +38,8 @@ def create(ask: Request) -> Answer:
         definitions.enter(tx, row, Kind.OBJECT, [bodies.replaced(one) for one in body.get("objects", ())])
         definitions.enter(tx, row, Kind.TAG, [{"name": one["name"]} for one in body.get("tags", ())])
         shown = _whole(tx, row)
+    if "resource_type_associations" in body:
+        shown["resource_type_associations"] = body["resource_type_associations"]  # as they were given, without times
     return Answer(201, shown, {"Location": f"{ask.url}{shown['self']}"})
 
 
