@@ -32,6 +32,8 @@ class Process:
     def __init__(self, state: Path, role: str = "up", port: int | None = None, **environment: str) -> None:
         self.state, self.role, self.port = state, role, port or free_port()
         command = [sys.executable, "-m", "moorage", role, "--state", str(state), "--listen", f"127.0.0.1:{self.port}"]
+        configured = state / "moorage.toml"  # of the test, where it made one
+        command += ["--config", str(configured)] if configured.exists() else []
         self.log = state.with_name(f"{state.name}-{role}-{self.port}.log")
         with self.log.open("ab") as log:
             self.popen = subprocess.Popen(

@@ -106,7 +106,11 @@ def together(work: list[Callable[[], Any]]) -> list[Any]:
         return [done.result() for done in [pool.submit(one, do) for do in work]]
 
 
-def test_many_readers_volumes_and_uploads_at_once_through_four_processes(database_url: str, state_dir: Path) -> None:
+@pytest.mark.parametrize("kind", ["files", "volume"])
+def test_many_readers_volumes_and_uploads_at_once_through_four_processes(
+    kind: str, database_url: str, state_dir: Path
+) -> None:
+    (state_dir / "moorage.toml").write_text(f'[[stores]]\nid = "images"\nkind = "{kind}"\n')
     content = random.Random(7).randbytes(MIB << 20)
     others = [random.Random(n).randbytes((MIB << 20) + n) for n in range(UPLOADS)]
     right = (200, len(content), hashlib.sha256(content).hexdigest())

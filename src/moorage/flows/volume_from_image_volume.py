@@ -23,7 +23,7 @@ from moorage.volumes.records import volumes
 from moorage.volumes.volume import New, Rules
 
 KIND = "volume-from-image-volume"
-STILL = ("available", "in-use")  #: what an image-volume is whose bytes are whole and stay
+GOING = ("deleting", "error_deleting", "error")  #: what an image-volume is whose bytes do not stay
 
 
 class ImageVolumeUnusable(Malformed):
@@ -38,7 +38,7 @@ def begin(
     """Begin to make a volume of the locked `image`; the project's quota is locked already."""
     found = custody.holder(tx, image.id, image.store, image.object)
     row = tx.lock(volumes, [found["id"]])[0] if found is not None else None
-    if row is None or row["status"] not in STILL or row["head"] is None:
+    if row is None or row["status"] in GOING or row["head"] is None:
         raise ImageVolumeUnusable(image=image.id, store=image.store, reason="its volume is gone.")
     if (row["backend"], row["host"]) != (new.backend, new.host) or (rules.traits and not rules.traits.shares):
         raise ImageVolumeUnusable(image=image.id, store=image.store, reason=f"it is not in the backend {new.backend}.")

@@ -219,7 +219,7 @@ class VolumeStore(Store):
             return None
         if IMAGE not in row["metadata"]:
             raise LocationRefused(reason=f"the volume {id} was not made for an image.")
-        if row["status"] not in ("available", "in-use"):
+        if "error" in row["status"]:
             raise VolumeUnfit(volume=id, store=self.id, status=row["status"])
         return row
 
