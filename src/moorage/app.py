@@ -32,7 +32,8 @@ from moorage.drivers.stores.health import Watched
 from moorage.drivers.stores.volume.build import Around
 from moorage.drivers.transformations import registry as transformations
 from moorage.duty import HostDuty
-from moorage.flows import mend_volume
+from moorage.flows import hydrate_copy, mend_volume
+from moorage.flows.copy_supply import StoreSupply
 from moorage.flows.images.clear import STAGING
 from moorage.flows.images.web_download import WebDownload
 from moorage.flows.lapse_leases import listen_and_lapse
@@ -61,6 +62,8 @@ from moorage.volumes.retention import retention
 log = logging.getLogger(__name__)
 
 ANYWHERE = "any"  #: the queue of work that any process may do
+
+LONGEST_FAULT_S = 50  #: a door waits a minute for the reads that are under way behind it
 
 SPARES = 2  #: storage daemons that are kept started, so that the first attachment of a volume need not wait for one
 
@@ -186,7 +189,11 @@ class App:
     def take_up(self) -> None:
         """Look after this host from now on: adopt what runs, bring it in line with the rows, serve the host's queue."""
         self.equip(self.lock.fileno())
+        for backend in self.rooms.backends.values():
+            backend.supply(StoreSupply(self.rooms))
         at_start(self.rooms)
+        hydrate_copy.resume(self.rooms)
+        self.runner.periodic.add(hydrate_copy.resuming(self.rooms))
         mend_volume.watch(self.rooms)
         self.runner.serve(self.rooms.host_queue)
 
@@ -200,6 +207,7 @@ class App:
             gate_uid=config.rights.gate_uid,
             lock=lock,
             spares=SPARES if lock is not None else 0,
+            fault_patience_s=float(min(max(config.volumes.fault_patience_s, 1), LONGEST_FAULT_S)),
             gate_host=config.gate_host or config.listen.rpartition(":")[0].strip("[]"),
         )
         return backends.build(settings.kind, options)

@@ -113,3 +113,4 @@ def stop_data_plane(rooms: Rooms) -> Iterator[str]:
                     backend.withdraw(volume, attachment)
             if served.alive or served.lossless:
                 backend.clear(volume)
+        backend.idle()

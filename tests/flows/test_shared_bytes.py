@@ -21,7 +21,7 @@ OWNER = Caller("u-demo", PROJECT, roles=frozenset({"member", "reader", "manager"
 
 def of_image(world: World, tx: Transaction) -> str:
     quota.lock(tx, PROJECT)
-    source = volume_from_image.Source(IMAGE, ["files"])
+    source = volume_from_image.Source(IMAGE, lambda backend: ["files"])
     return str(volume_from_image.begin(tx, CALLER, source, lambda image: world.new(tx), RULES)["id"])
 
 

@@ -27,7 +27,7 @@ SCENES = {
     "image-from-volume": upload_scenes.show,
     "copy-volume-to-image": upload_scenes.copy,
 }
-ELSEWHERE = {"mend-volume"}  # tests/flows/test_reconcile.py
+ELSEWHERE = {"mend-volume", "volume-from-copy", "volume-from-download"}  # test_reconcile.py, test_copy_crashes.py
 LINES = (3, 9, 20, 40, 80)
 
 

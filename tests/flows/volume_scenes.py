@@ -404,7 +404,7 @@ def from_image(url: str, state: Path) -> Scene:
         with world.database.write() as tx:
             _image(world, tx)
             quota.lock(tx, PROJECT)
-            source = volume_from_image.Source(IMAGE, ["files"])
+            source = volume_from_image.Source(IMAGE, lambda backend: ["files"])
             volume_from_image.begin(tx, CALLER, source, lambda image: world.new(tx), RULES)
         return world.operation("volume-from-image")
 
@@ -426,7 +426,7 @@ def _converting(url: str, state: Path, *, deleted: bool) -> Scene:
         with world.database.write() as tx:
             _image(world, tx, "vmdk", _vmdk(state))
             quota.lock(tx, PROJECT)
-            source = volume_from_image.Source(IMAGE, ["files"])
+            source = volume_from_image.Source(IMAGE, lambda backend: ["files"])
             volume_from_image.begin(tx, CALLER, source, lambda image: world.new(tx), RULES)
         if deleted:
             with world.database.write() as tx:

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from moorage.drivers.backends.files import headers, nbd
+from moorage.drivers.backends.files.copies import book
 from moorage.drivers.programs import COMPLAINT_LIMIT_BYTES, HELPER, SURROUNDINGS, Account, becoming, find, sentence
 
 log = logging.getLogger(__name__)
 
-FAMILIES = ("images", "volumes")  #: where the files of a chain are, below the root
+FAMILIES = ("images", "volumes", "copies")  #: where the files of a chain are, below the root
 LONGEST = 200
 CHUNK_BYTES = 1 << 20
 PATIENCE_S = 60.0
@@ -48,6 +49,8 @@ def node(root: Path, path: Path, format: str, depth: int = 0) -> dict[str, Any]:
     real = Path(os.path.normpath(path))
     if depth > LONGEST or real.relative_to(root).parts[0] not in FAMILIES:
         raise Astray(f"{real} is not to be read")
+    if real.relative_to(root).parts[0] == "copies" and not book.whole(real):
+        raise Astray(f"{real} is not whole yet")
     file = {"driver": "file", "filename": str(real), "read-only": True}
     if format == "raw":
         return {"driver": "raw", "read-only": True, "file": file}

@@ -12,13 +12,14 @@ from sqlalchemy import select, update
 
 from moorage.core.errors import Conflict
 from moorage.database import Transaction
+from moorage.flows import hydrate_copy
+from moorage.flows.stored_layers import erase, forget, goes_with_its_last_user
 from moorage.flows.volume_ends import made
 from moorage.flows.volume_layers import GIB, backend_of, give_head, sweep, take_back_head, volume_of
-from moorage.images import service as image_service
 from moorage.operations.flow import After, Flow, Step, Work
 from moorage.operations.journal import is_open
 from moorage.operations.records import operations
-from moorage.volumes import layers
+from moorage.volumes import copies, layers
 from moorage.volumes.backend import Foreign, Format, Layer
 from moorage.volumes.records import layers as layer_rows
 from moorage.volumes.records import volumes
@@ -36,21 +37,22 @@ def convert(work: Work) -> Mapping[str, Any] | After:
         raise Conflict(reason=f"The image of volume {work.resource_id} is gone.")
     with work.rooms.database.read() as tx:
         first = _ahead(tx, work)
+    first = first or hydrate_copy.awaited(work, row["base"])
     if first is not None:
-        return After(first)
+        return first
     sweep(work)
     layer = Layer(f"volumes/{work.resource_id}/{work.tag}", Format.RAW, work.input["size_gib"] * GIB)
     moved = backend_of(work).convert(layer, Foreign(row["base"], work.input["format"]), work.check)
     return {"layer": layer.name, "bytes": moved}
 
 
-def _ahead(tx: Transaction, work: Work) -> str | None:
+def _ahead(tx: Transaction, work: Work) -> After | None:
     """Another conversion that is to end before this one may begin: the first ones that were asked for go first."""
     c = operations.c
     waiting = select(c.id).where(is_open(), c.kind == KIND, c.step == 0, c.back.is_(False))
     ids = [row["id"] for row in tx.all(waiting.order_by(c.created_at, c.id))]
     place = ids.index(work.id) if work.id in ids else 0
-    return str(ids[place - AT_ONCE]) if place >= AT_ONCE else None
+    return After(str(ids[place - AT_ONCE])) if place >= AT_ONCE else None
 
 
 def head(work: Work) -> Mapping[str, Any]:
@@ -68,9 +70,9 @@ def release(work: Work) -> None:
     with work.transaction() as tx:
         forsaken = _let_go(tx, work.resource_id)
     if forsaken is not None:
-        work.rooms.stores[forsaken["store"]].delete(forsaken["id"])
+        erase(work, forsaken)
         with work.transaction() as tx:
-            image_service.forget(tx, forsaken["store"], forsaken["id"])
+            forget(tx, forsaken)
             _let_go(tx, work.resource_id)
 
 
@@ -81,11 +83,12 @@ def _let_go(tx: Transaction, volume_id: str) -> Mapping[str, Any] | None:
     if base is None:
         return None
     layer = layers.row_of(tx, base)
-    forsaken = layer is not None and image_service.forsaken(tx, layer["store"], base)
+    forsaken = layer is not None and goes_with_its_last_user(tx, layer)
     tx.lock(volumes, [volume_id])
     tx.lock(layer_rows, [base])
     last = layers.users_of(tx, base) == 1
     if last and forsaken:
+        copies.leave(tx, base)
         return layer
     tx.run(update(volumes).where(volumes.c.id == volume_id).values(base=None))
     if last:

@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy import update
 
 from moorage.database import Transaction
+from moorage.flows.stored_layers import erase, forget, goes_with_its_last_user
 from moorage.flows.volume_layers import backend_of
-from moorage.images import service as image_service
 from moorage.operations.flow import Flow, Step, Work
 from moorage.operations.records import State
-from moorage.volumes import layers, status, volume
+from moorage.volumes import copies, layers, status, volume
 from moorage.volumes.records import layers as layer_rows
 from moorage.volumes.records import volumes
 
@@ -34,13 +34,9 @@ def remove(work: Work) -> Mapping[str, Any]:
             top = _top(tx, work.resource_id)
         if top is None:
             return {"layers": count}
-        if top["image_id"] is not None:
-            work.rooms.stores[top["store"]].delete(top["id"])
-        else:
-            backend_of(work).delete(top["id"])
+        erase(work, top)
         with work.transaction() as tx:
-            if top["image_id"] is not None:
-                image_service.forget(tx, top["store"], top["id"])
+            forget(tx, top)
             _go_down(tx, work.resource_id, top["parent"], gone=top["id"])
         count += 1
 
@@ -57,7 +53,7 @@ def _top(tx: Transaction, volume_id: str) -> Mapping[str, Any] | None:
 def _go_down(tx: Transaction, volume_id: str, below: str | None, *, gone: str | None) -> None:
     """Let the volume have the layer `below` if nobody else needs it; `gone` is deleted."""
     layer = layers.row_of(tx, below) if below is not None else None
-    ours = layer is not None and (layer["image_id"] is None or image_service.forsaken(tx, layer["store"], layer["id"]))
+    ours = layer is not None and goes_with_its_last_user(tx, layer)
     tx.lock(volumes, [volume_id])
     if below is not None:
         tx.lock(layer_rows, [below])
@@ -68,6 +64,7 @@ def _go_down(tx: Transaction, volume_id: str, below: str | None, *, gone: str | 
     if layer is None or below is None or layers.users_of(tx, below):
         return
     if ours:
+        copies.leave(tx, below)
         tx.run(change.values(head=below))
     elif layer["parent"] is None:
         layers.strike(tx, below)  # the image keeps its object; no volume lies on it any more

@@ -5,6 +5,7 @@ from moorage.flows.create_volume import CREATE_VOLUME
 from moorage.flows.delete_volume import DELETE_VOLUME
 from moorage.flows.examine_host import EXAMINE_HOST
 from moorage.flows.extend_volume import EXTEND_VOLUME
+from moorage.flows.hydrate_copy import HYDRATE_COPY
 from moorage.flows.images.clear import CLEAR_OBJECT
 from moorage.flows.images.copy_volume import COPY_VOLUME_TO_IMAGE
 from moorage.flows.images.copying import COPY_IMAGE
@@ -19,6 +20,7 @@ from moorage.flows.images.upload import UPLOAD_IMAGE
 from moorage.flows.mend_volume import MEND_VOLUME
 from moorage.flows.publish_attachment import PUBLISH_ATTACHMENT
 from moorage.flows.queue_attachment import QUEUE_ATTACHMENT
+from moorage.flows.volume_from_copy import VOLUME_FROM_COPY, VOLUME_FROM_DOWNLOAD
 from moorage.flows.volume_from_image import VOLUME_FROM_IMAGE
 from moorage.flows.volume_from_image_volume import VOLUME_FROM_IMAGE_VOLUME
 from moorage.flows.volume_from_volume import FREEZE_VOLUME, VOLUME_FROM_VOLUME
@@ -37,6 +39,7 @@ FLOWS = Flows.of(
         EXAMINE_HOST,
         EXTEND_VOLUME,
         FREEZE_VOLUME,
+        HYDRATE_COPY,
         IMPORT_IMAGE,
         IMPORT_LOCATION,
         HASH_IMAGE,
@@ -47,6 +50,8 @@ FLOWS = Flows.of(
         STAGE_IMAGE,
         UPLOAD_IMAGE,
         VOLUME_FROM_CONVERSION,
+        VOLUME_FROM_COPY,
+        VOLUME_FROM_DOWNLOAD,
         VOLUME_FROM_IMAGE,
         VOLUME_FROM_IMAGE_VOLUME,
         VOLUME_FROM_VOLUME,

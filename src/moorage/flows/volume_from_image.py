@@ -1,12 +1,13 @@
 """
 Make a volume from an image: its head lies on the stored image's file. No byte is copied, whatever the size. Images on
-which nothing can lie are converted instead (`convert_image`).
+which nothing can lie are converted instead (`convert_image`); those that the backend cannot reach are copied while they
+are read (`volume_from_copy`).
 
 The image's row is locked while the volume is entered as a user of the file, so that the image's deletion leaves the
 file to the volume, or the volume is not made.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Conflict, Malformed, Problem
 from moorage.core.ids import is_uuid
 from moorage.database import Transaction
-from moorage.flows import convert_image, volume_from_image_volume
+from moorage.flows import convert_image, volume_from_copy, volume_from_image_volume
 from moorage.flows.volume_ends import made
 from moorage.flows.volume_layers import GIB, fresh, give_head, take_back_head, volume_of
 from moorage.images import service, visibility
@@ -58,11 +59,12 @@ class SeveralImages(Conflict):
 
 @dataclass(frozen=True)
 class Source:
-    """Where images are looked for, and which of their stores a volume can lie on, the most wanted first."""
+    """Which image it is, and in which stores its bytes may be."""
 
     reference: str
-    stores: Collection[str]
-    volumes: Collection[str] = ()  #: those that keep images in volumes of our own Block Storage
+    near: Callable[[str], Sequence[str]]  #: on what is in these, volumes of that backend can lie; the most wanted first
+    volumes: Sequence[str] = ()  #: these keep images in volumes of our own Block Storage
+    far: Sequence[str] = ()  #: from these its bytes can be copied; the most wanted first
     guards: Protections = ()  #: which properties the caller sees, and the volume shows
 
 
@@ -78,20 +80,41 @@ def begin(
     image = _usable(tx, caller, source)
     asked = new(image)
     _fits(image, asked.size_gib)
-    if image.store in source.volumes:
-        return volume_from_image_volume.begin(tx, caller, image, _made_of(image, asked), rules, key)
-    asked = replace(_made_of(image, asked), base=image.object)
-    row = volume.enter(tx, caller, asked, rules)
-    kept = {"backend": asked.backend, "image_id": image.id, "store": image.store}
-    if image.read_as in FOREIGN:
-        layers.keep(tx, image.object, image.read_as, image.virtual_size or 0, **kept)
-        facts = {"size_gib": asked.size_gib, "format": image.read_as}
+    asked, read_as = _made_of(image, asked), image.read_as
+    near = next((store for store in source.near(asked.backend) if store in image.stores), None)
+    if near is None or read_as is None:
+        return _from_afar(tx, caller, source, image, asked, rules, key)
+    object = image.stores[near]
+    row = volume.enter(tx, caller, replace(asked, base=object), rules)
+    kept = {"backend": asked.backend, "image_id": image.id, "store": near}
+    if read_as in FOREIGN:
+        layers.keep(tx, object, read_as, image.virtual_size or 0, **kept)
+        facts = {"size_gib": asked.size_gib, "format": read_as}
         volume.begin(tx, convert_image.KIND, row, caller, facts, key=key)
     else:
-        below = Layer(image.object, LAYER_FORMATS[image.read_as or ""], image.virtual_size or image.size)
+        below = Layer(object, LAYER_FORMATS[read_as], image.virtual_size or image.size)
         layers.enter(tx, below, **kept)
         volume.begin(tx, "volume-from-image", row, caller, {"size_gib": asked.size_gib}, key=key)
     return row
+
+
+def _from_afar(
+    tx: Transaction, caller: Caller, source: Source, image: Usable, asked: New, rules: Rules, key: str | None
+) -> Mapping[str, Any]:
+    """A volume of an image on whose bytes it cannot lie as they are: on those of another volume, or on a copy."""
+    kept = next((store for store in source.volumes if store in image.stores and image.read_as), None)
+    far = next((store for store in source.far if store in image.stores), None)
+    if kept is not None:
+        at = replace(image, store=kept, object=image.stores[kept])
+        try:
+            return volume_from_image_volume.begin(tx, caller, at, asked, rules, key)
+        except volume_from_image_volume.ImageVolumeElsewhere:
+            if far is None:
+                raise
+    if far is None:
+        raise ImageUnusable(image=image.id, reason="the backend cannot reach any store that holds it.")
+    foreign = (image.read_as or image.disk_format) in FOREIGN
+    return volume_from_copy.begin(tx, caller, image, far, asked, rules, foreign=foreign, key=key)
 
 
 def _made_of(image: Usable, asked: New) -> New:
@@ -101,23 +124,20 @@ def _made_of(image: Usable, asked: New) -> New:
 def _usable(tx: Transaction, caller: Caller, source: Source) -> Usable:
     id = source.reference if is_uuid(source.reference) else _named(tx, caller, source.reference)
     try:
-        image = service.usable(tx, caller, id, [*source.stores, *source.volumes])
+        image = service.usable(tx, caller, id)
     except ImageNotFound:
         raise InvalidImage() from None
     except NotUsable as problem:
         raise ImageUnusable(
             image=id, reason=f"Image status must be active. {problem.sentence}", blockers=problem.blockers
         ) from None
-    if image.read_as is None:
-        raise ImageUnusable(image=id, reason="nobody has looked at its bytes yet.")
-    if image.read_as not in LAYER_FORMATS.keys() | FOREIGN:
-        raise ImageUnusable(image=id, reason=f"volumes cannot be made of the format {image.read_as}.")
-    if image.virtual_size is None and LAYER_FORMATS.get(image.read_as) is not Format.RAW:
+    read_as = image.read_as or image.disk_format  # which is what is looked for where nobody has looked yet
+    if read_as not in LAYER_FORMATS.keys() | FOREIGN:
+        raise ImageUnusable(image=id, reason=f"volumes cannot be made of the format {read_as}.")
+    if image.read_as and image.virtual_size is None and LAYER_FORMATS.get(read_as) is not Format.RAW:
         raise ImageUnusable(
             image=id, reason=f"in a container of the format {image.container_format} its content was not inspected."
         )
-    if image.store not in (*source.stores, *source.volumes):
-        raise ImageUnusable(image=id, reason="the backend cannot reach any store that holds it.")
     return replace(image, properties=readable(source.guards, caller, image.properties))
 
 

@@ -32,6 +32,12 @@ class ImageVolumeUnusable(Malformed):
     code = "image.volume-unusable"
 
 
+class ImageVolumeElsewhere(ImageVolumeUnusable):
+    """Image {image} is kept in store {store} where no volume can lie on it: {reason}"""
+
+    code = "image.volume-elsewhere"
+
+
 def begin(
     tx: Transaction, caller: Caller, image: Usable, new: New, rules: Rules, key: str | None = None
 ) -> Mapping[str, Any]:
@@ -41,7 +47,7 @@ def begin(
     if row is None or row["status"] in GOING or row["head"] is None:
         raise ImageVolumeUnusable(image=image.id, store=image.store, reason="its volume is gone.")
     if (row["backend"], row["host"]) != (new.backend, new.host) or (rules.traits and not rules.traits.shares):
-        raise ImageVolumeUnusable(image=image.id, store=image.store, reason=f"it is not in the backend {new.backend}.")
+        raise ImageVolumeElsewhere(image=image.id, store=image.store, reason=f"it is not in the backend {new.backend}.")
     shared = _read_as(image, layers.chain(tx, row["head"]))
     made_of = volume.enter(tx, caller, replace(new, base=row["head"]), rules)
     facts = {"size_gib": new.size_gib, "source": row["head"], "format": str(shared.format), "size": shared.size}
@@ -56,7 +62,7 @@ def _read_as(image: Usable, head: Layer) -> Layer:
     if image.read_as == "qcow2" and head.format is Format.RAW:
         return Layer(head.name, Format.QCOW2, image.virtual_size or image.size)
     reason = f"nothing can lie on the format {image.read_as} inside a volume."
-    raise ImageVolumeUnusable(image=image.id, store=image.store, reason=reason)
+    raise ImageVolumeElsewhere(image=image.id, store=image.store, reason=reason)
 
 
 def head(work: Work) -> Mapping[str, Any]:

@@ -68,6 +68,10 @@ class Work(Protocol):
     def rooms(self) -> Any:
         """What the process was built of."""
 
+    @property
+    def stopping(self) -> bool:
+        """Whether this process is about to end: a long step that can be gone on with gives up then."""
+
     def transaction(self) -> AbstractContextManager[Transaction]:
         """A write transaction that fails, changing nothing, if somebody else has taken the operation over."""
 

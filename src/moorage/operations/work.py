@@ -71,6 +71,10 @@ class Carried:
     def tag(self) -> str:
         return f"{self.id}-{self.epoch}"
 
+    @property
+    def stopping(self) -> bool:
+        return self._stopping()
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """A write transaction of the owner of this epoch."""

@@ -11,7 +11,7 @@ several at once for different volumes and never two at once for the same volume.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -49,6 +49,14 @@ class Unreadable(Problem):
     status, code = 501, "backend.unreadable"
 
 
+class SourceDiffers(Problem):
+    """What came for part {part} of {copy} is not what its digest says."""
+
+    status, code = 503, "backend.source-differs"
+
+
+CHUNK_BYTES = 4 << 20  #: what copies are fetched and verified in; the last chunk may be short
+DIGEST_BYTES = 32  #: of a chunk's SHA-256
 POURED = frozenset({"qcow2", "vmdk", "vdi", "vhd", "vhdx", "ploop"})  #: formats of the files that `pour` makes
 
 
@@ -88,6 +96,18 @@ class Foreign:
 
     name: str  #: relative to the backend's root, like a layer's
     format: str  #: vmdk, vdi, vhd, vhdx
+
+
+class Supply(ABC):
+    """Where the bytes of copies come from: given to a backend by whoever knows the stores."""
+
+    @abstractmethod
+    def open(self, copy: str, offset: int, length: int) -> Iterator[bytes]:
+        """The bytes of the original of `copy` from `offset` on; more or fewer than `length` are no harm."""
+
+    @abstractmethod
+    def told(self, copy: str, problem: Problem | None) -> None:
+        """Hear that a reader of `copy` did not get what he waits for, or (None) that he did after all."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +161,7 @@ class Traits:
     shares: bool = False  #: `share` gives frozen bytes another name
     overlays: frozenset[str] = frozenset()  #: formats of image files that a layer may lie on directly
     converts: frozenset[str] = frozenset()  #: formats of image files that `convert` reads
+    copies: bool = False  #: keeps copies of bytes from elsewhere, on which layers may lie before they are whole
 
 
 class Backend(ABC):
@@ -189,6 +210,39 @@ class Backend(ABC):
     def layers(self) -> frozenset[str]:
         """The names of all layers that have bytes, wanted or not: what `doctor` compares with the rows."""
 
+    def make_copy(self, copy: str, size: int, digests: bytes) -> None:
+        """
+        Leave a copy of `size` bytes, none of them there as yet, durable; `digests` has the SHA-256 of each chunk. What
+        is there already stays as it is.
+        """
+        raise NotImplementedError
+
+    def prime_copy(self, layer: Layer) -> int:
+        """Fetch what is needed before `layer`, which is a copy, can be opened, durable; how many bytes that took."""
+        raise NotImplementedError
+
+    def missing(self, copy: str) -> Sequence[int]:
+        """The chunks, by number, that are not there yet."""
+        raise NotImplementedError
+
+    def fill_copy(self, copy: str, chunk: int) -> int:
+        """
+        Fetch the chunk, unless it is there; how many bytes that took. However many ask for it at once, it is fetched
+        once. `SourceDiffers` where it is not what it should be; it is then as if nothing had come.
+        """
+        raise NotImplementedError
+
+    def settle_copy(self, copy: str) -> bool:
+        """Leave what has been fetched durable. Whether it is all: then nobody is asked for its bytes any more."""
+        raise NotImplementedError
+
+    def pour_copy(self, copy: str, size: int, chunks: Iterable[bytes]) -> None:
+        """Leave a copy that is whole, of these bytes, durable; nobody sees any of them before."""
+        raise NotImplementedError
+
+    def supply(self, supply: Supply) -> None:
+        """From now until `close`, what readers of copies miss is fetched from `supply`."""
+
     @abstractmethod
     def publish(self, export: Export, head: Layer, cache: Cache) -> Connection:
         """Open `export` of the volume whose head is `head`, starting its server where it has none."""
@@ -230,6 +284,9 @@ class Backend(ABC):
     @abstractmethod
     def space(self) -> Space:
         """How much fits."""
+
+    def idle(self) -> None:
+        """End every process that serves nobody."""
 
     def close(self) -> None:
         """Let go of what this process holds; servers go on, to be found again by `survey`."""

@@ -8,7 +8,7 @@ deleted with its last user: a volume whose head it is or that is going to lie on
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from moorage.core.errors import Conflict
 from moorage.database import Transaction
@@ -84,6 +84,11 @@ def keep(
             "image_id": image_id, "store": store, "created_at": tx.now,
         })
         # fmt: on
+
+
+def measure(tx: Transaction, name: str, size_bytes: int) -> None:
+    """Write down how much is seen in bytes that nobody had read before."""
+    tx.run(update(layers).where(layers.c.id == name).values(size_bytes=size_bytes))
 
 
 def users_of(tx: Transaction, name: str) -> int:

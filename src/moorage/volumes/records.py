@@ -124,6 +124,26 @@ layers = Table(
     Index("ix_layers_parent", "parent"),
 )
 
+copies = Table(  # a layer that is a copy of what an image store has, made for volumes to lie on
+    "copies",
+    metadata,
+    identifier(primary_key=True),  # also the id of the first operation that fills it
+    text("layer", nullable=False, unique=True),
+    text("backend", nullable=False),
+    text("host", nullable=False),  # whose queue its operations are in
+    identifier("image_id", nullable=False),
+    text("store", nullable=False),  # where its bytes come from
+    text("object", 500, nullable=False),  # and under which name
+    number("size_bytes", nullable=False),
+    number("bytes_there", nullable=False, default=0),  # as of the last time that it was written down
+    text("state", 16, nullable=False),
+    prose("trouble"),  # why it, or one of its readers, does not get its bytes
+    moment("created_at", nullable=False),
+    moment("whole_at"),
+    Index("ix_copies_image_id", "image_id", "backend"),
+    Index("ix_copies_store", "store", "object"),
+)
+
 attachments = Table(
     "attachments",
     metadata,

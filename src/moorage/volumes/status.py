@@ -18,6 +18,8 @@ from moorage.volumes.records import volumes
 DURING: Mapping[str, str] = {
     "create-volume": "creating",
     "volume-from-conversion": "creating",
+    "volume-from-copy": "creating",
+    "volume-from-download": "downloading",
     "volume-from-image": "creating",
     "volume-from-image-volume": "creating",
     "volume-from-volume": "creating",

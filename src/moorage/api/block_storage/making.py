@@ -9,13 +9,15 @@ from moorage.core.errors import Malformed
 from moorage.core.ids import is_uuid
 from moorage.database import Transaction
 from moorage.flows import volume_from_image, volume_from_volume
+from moorage.flows.images.stores import by_weight
 from moorage.images.service import Usable
 from moorage.volumes import custody, quota, services, volume, volume_type
 from moorage.volumes.errors import InvalidInput, NotMadeYet
 from moorage.volumes.volume import New, Rules
 
 MADE_BY = frozenset(
-    "create-volume volume-from-conversion volume-from-image volume-from-image-volume volume-from-volume".split()
+    "create-volume volume-from-conversion volume-from-copy volume-from-download volume-from-image "
+    "volume-from-image-volume volume-from-volume".split()
 )
 _SOURCES = ("snapshot_id", "source_volid", "imageRef", "backup_id")
 
@@ -31,9 +33,13 @@ def made(tx: Transaction, request: Request) -> Mapping[str, Any]:
     if first is not None:
         return volume.find(tx, request.caller, first["resource_id"])
     if asked["imageRef"] is not None:
-        guards = request.rooms.settings.images.property_protections
-        found = image_id(asked["imageRef"])
-        source = volume_from_image.Source(found, stores(request), image_volumes(request), guards)
+        source = volume_from_image.Source(
+            image_id(asked["imageRef"]),
+            lambda name: near_stores(request, name),
+            image_volumes(request),
+            far_stores(request),
+            request.rooms.settings.images.property_protections,
+        )
         return volume_from_image.begin(
             tx, request.caller, source, lambda image: _new(tx, request, asked, image=image), rules(request), key
         )
@@ -159,13 +165,20 @@ def image_id(reference: str) -> str:
     return last if "/" in reference and is_uuid(last) else reference
 
 
-def stores(request: Request) -> list[str]:
-    """The stores that volumes can lie on: those whose objects the backend sees under their names."""
+def near_stores(request: Request, backend_name: str) -> list[str]:
+    """The stores that volumes of the backend can lie on: it sees their objects under their names."""
     settings = request.rooms.settings
-    one = next((b for b in settings.backends if b.name == settings.volumes.default_backend), settings.backends[0])
+    one = next(b for b in settings.backends if b.name == backend_name)
     return [store.id for store in settings.stores if (store.kind, store.path) == (one.kind, one.path)]
 
 
 def image_volumes(request: Request) -> list[str]:
     """The stores that keep images in volumes of our own Block Storage."""
     return [s.id for s in request.rooms.settings.stores if s.kind == "volume" and not s.volume.auth_url]
+
+
+def far_stores(request: Request) -> list[str]:
+    """The stores from which backends can copy."""
+    if not all(one.traits.copies for one in request.rooms.backends.values()):
+        return []
+    return by_weight(request.rooms, request.rooms.stores)

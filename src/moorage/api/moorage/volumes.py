@@ -1,5 +1,6 @@
 """Volumes: how their bytes came to be, and (for administrators) what they lie on."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -7,7 +8,7 @@ from sqlalchemy import select
 from moorage.api.request import Answer, Request
 from moorage.api.views import moment
 from moorage.database import Transaction
-from moorage.volumes import layers, volume
+from moorage.volumes import copies, layers, volume
 from moorage.volumes.records import layers as rows
 
 
@@ -29,9 +30,19 @@ def show(request: Request) -> Answer:
         )
         body: dict[str, Any] = {name: row[name] for name in plain}
         body |= {"created_at": moment(row["created_at"]), "updated_at": moment(row["updated_at"])}
+        body["copy"] = _copy(tx, row)
         if request.caller.is_admin:
             body |= {"backend": row["backend"], "host": row["host"], "layers": _chain(tx, row["head"])}
     return Answer(body={"volume": body})
+
+
+def _copy(tx: Transaction, row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How far the copy of its image has come that the volume lies on; None: it lies on none."""
+    found = copies.below(tx, row["head"] or row["base"])
+    if found is None:
+        return None
+    kept = {name: found[name] for name in ("state", "image_id", "store", "size_bytes", "bytes_there", "trouble")}
+    return {**kept, "whole_at": moment(found["whole_at"]) if found["whole_at"] else None}
 
 
 def _chain(tx: Transaction, name: str | None) -> list[dict[str, Any]]:

@@ -1,13 +1,41 @@
 """The smallest backend: layers and exports are entries in dictionaries, bytes there are none."""
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from moorage.core.errors import Conflict
-from moorage.volumes.backend import Backend, Cache, Connection, Export, Foreign, Layer, Served, Space, Traits
+from moorage.volumes.backend import (
+    CHUNK_BYTES,
+    DIGEST_BYTES,
+    Backend,
+    Cache,
+    Connection,
+    Export,
+    Foreign,
+    Layer,
+    Served,
+    SourceDiffers,
+    Space,
+    Supply,
+    Traits,
+)
 
 SPACE_BYTES = 1 << 50
 FOREIGN = frozenset({"vmdk", "vdi", "vhd", "vhdx"})
+
+
+@dataclass
+class Copy:
+    """What has been fetched of something that is elsewhere, chunk by chunk."""
+
+    size: int
+    digests: bytes
+    chunks: dict[int, bytes] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> Sequence[int]:
+        return [chunk for chunk in range(-(-self.size // CHUNK_BYTES)) if chunk not in self.chunks]
 
 
 @dataclass
@@ -27,11 +55,14 @@ class MemoryBackend(Backend):
         shares=True,
         overlays=frozenset({"raw", "qcow2", "iso"}),
         converts=FOREIGN,
+        copies=True,
     )
 
     def __init__(self) -> None:
         self._layers: dict[str, Layer] = {}
         self._servers: dict[str, Server] = {}
+        self._copies: dict[str, Copy] = {}
+        self._supply: Supply | None = None
 
     def create(self, layer: Layer) -> None:
         if self._layers.setdefault(layer.name, layer) != layer:
@@ -52,13 +83,46 @@ class MemoryBackend(Backend):
         if served or any(layer.parent and layer.parent.name == name for layer in self._layers.values()):
             raise Conflict(reason=f"The layer {name} is in use.")
         self._layers.pop(name, None)
+        self._copies.pop(name, None)
 
     def extend(self, layer: Layer, size: int) -> None:
         known = self._layers[layer.name]
         self._layers[layer.name] = replace(known, size=max(known.size, size))
 
     def layers(self) -> frozenset[str]:
-        return frozenset(self._layers)
+        return frozenset(self._layers) | frozenset(self._copies)
+
+    def make_copy(self, copy: str, size: int, digests: bytes) -> None:
+        self._copies.setdefault(copy, Copy(size, digests))
+
+    def prime_copy(self, layer: Layer) -> int:
+        return 0
+
+    def missing(self, copy: str) -> Sequence[int]:
+        return self._copies[copy].missing
+
+    def fill_copy(self, copy: str, chunk: int) -> int:
+        kept, at = self._copies[copy], chunk * CHUNK_BYTES
+        if chunk in kept.chunks or self._supply is None:
+            return 0
+        length = min(CHUNK_BYTES, kept.size - at)
+        data = b"".join(self._supply.open(copy, at, length))
+        digest = kept.digests[chunk * DIGEST_BYTES : (chunk + 1) * DIGEST_BYTES]
+        if len(data) != length or hashlib.sha256(data).digest() != digest:
+            raise SourceDiffers(part=chunk, copy=copy)
+        kept.chunks[chunk] = data
+        return length
+
+    def settle_copy(self, copy: str) -> bool:
+        return not self._copies[copy].missing
+
+    def pour_copy(self, copy: str, size: int, chunks: Iterable[bytes]) -> None:
+        data = b"".join(chunks)
+        parts = {at // CHUNK_BYTES: data[at : at + CHUNK_BYTES] for at in range(0, size, CHUNK_BYTES)}
+        self._copies.setdefault(copy, Copy(size, b"", parts))
+
+    def supply(self, supply: Supply) -> None:
+        self._supply = supply
 
     def publish(self, export: Export, head: Layer, cache: Cache) -> Connection:
         server = self._servers.setdefault(export.volume, Server(head.name))

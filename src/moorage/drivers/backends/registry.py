@@ -29,6 +29,7 @@ class Options:
     gate_host: str = "127.0.0.1"      #: the address that gates with TLS listen on
     shown_host: str | None = None     #: the address that clients are told; by default `gate_host`
     spares: int = 0                   #: daemons kept ready for the next volumes; `close` ends them
+    fault_patience_s: float = 45.0    #: how long readers wait for bytes of copies that are not whole
 # fmt: on
 
 
@@ -45,8 +46,16 @@ def _files(options: Options) -> Backend:
 
     rights = Rights.of(options.daemon_uid, options.gate_uid, options.door_gid)
     tls = TlsDoor(options.gate_host, options.shown_host)
-    how = {"lock": options.lock, "spares": options.spares, "name": options.name}
-    return FilesBackend(options.root, options.run_dir, rights, tls=tls, **how)  # type: ignore[arg-type]
+    return FilesBackend(
+        options.root,
+        options.run_dir,
+        rights,
+        lock=options.lock,
+        tls=tls,
+        spares=options.spares,
+        name=options.name,
+        fault_patience_s=options.fault_patience_s,
+    )
 
 
 KINDS: Mapping[str, Callable[[Options], Backend]] = {

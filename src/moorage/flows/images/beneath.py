@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 from moorage.database import Transaction
 from moorage.flows.images.stores import store_of
+from moorage.flows.stored_layers import forget
 from moorage.flows.volume_layers import backend_named
 from moorage.images import location
 from moorage.images import service as image_service
 from moorage.operations.flow import Work
-from moorage.volumes import layers
+from moorage.volumes import copies, layers
 from moorage.volumes.backend import Layer
 from moorage.volumes.records import layers as layer_rows
 
@@ -45,6 +46,7 @@ def clear(work: Work, chain: Sequence[str]) -> None:
             tx.lock(layer_rows, [name])
             if layers.users_of(tx, name):
                 return
+            copies.leave(tx, name)
             if not free:
                 if row["parent"] is None:
                     layers.strike(tx, name)  # the image keeps its object; nothing lies on it any more
@@ -54,6 +56,5 @@ def clear(work: Work, chain: Sequence[str]) -> None:
         else:
             backend_named(work, row["backend"]).delete(name)
         with work.transaction() as tx:
-            if row["image_id"] is not None:
-                image_service.forget(tx, row["store"], name)
+            forget(tx, row)
             layers.strike(tx, name)

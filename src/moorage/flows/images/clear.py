@@ -9,10 +9,11 @@ from moorage.core.ids import new_uuid
 from moorage.database import Transaction
 from moorage.flows.images.stores import store_of
 from moorage.flows.rooms import Rooms
-from moorage.images import staging
+from moorage.images import location, staging
 from moorage.images.store import Store
 from moorage.operations import journal
 from moorage.operations.flow import Flow, Step, Work
+from moorage.volumes import copies, layers
 
 QUEUE = "any"
 KIND = "clear-object"
@@ -37,6 +38,20 @@ def begin_clear(tx: Transaction, store: str, name: str, project_id: str | None) 
     id = new_uuid()
     asked = {"store": store, "object": name}
     return journal.begin(tx, KIND, "object", id, queue=QUEUE, project_id=project_id, input=asked, id=id)
+
+
+def needed(tx: Transaction, store: str, name: str) -> bool:
+    """Whether volumes lie on the object, or on a copy that is not whole yet and comes from it."""
+    layer = layers.row_of(tx, name)
+    lain_on = layer is not None and layer["store"] == store and layers.users_of(tx, name) > 0
+    return lain_on or copies.fed_by(tx, store, name) > 0
+
+
+def clear_if_forsaken(tx: Transaction, store: str, name: str) -> None:
+    """Begin to clear the object away if its image has left the store and nobody needs it. Locks the image."""
+    if location.forsaken(tx, store, name) and not needed(tx, store, name):
+        location.forget(tx, store, name)
+        begin_clear(tx, store, name, None)
 
 
 def clear(work: Work, store: str, name: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from moorage.core.errors import Conflict
 from moorage.database import Transaction
+from moorage.flows import hydrate_copy
 from moorage.flows.images import beneath
 from moorage.flows.images.stores import store_of
 from moorage.flows.images.turns import turn
@@ -36,7 +37,7 @@ class Unwanted(Conflict):
 
 def copy(work: Work) -> Mapping[str, Any] | After:
     """The bytes are in the store, and what was learnt of them is known."""
-    waiting = turn(work, KIND)
+    waiting = turn(work, KIND) or hydrate_copy.awaited(work, beneath.names(_layer(work))[-1])
     if waiting is not None:
         return waiting
     _clear_bytes(work)

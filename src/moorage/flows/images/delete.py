@@ -11,7 +11,7 @@ from typing import Any
 from moorage.core.caller import Caller
 from moorage.database import Transaction
 from moorage.flows.images import beneath
-from moorage.flows.images.clear import STAGING, clear
+from moorage.flows.images.clear import STAGING, clear, needed
 from moorage.flows.images.stores import store_of
 from moorage.images import location, service, staging
 from moorage.images.records import images
@@ -54,7 +54,7 @@ def remove(work: Work) -> Mapping[str, Any]:
         for row in location.held(tx, work.resource_id):
             if row["adopted"]:
                 continue
-            if layers.users_of(tx, row["object"]):
+            if needed(tx, row["store"], row["object"]):
                 location.forsake(tx, row["id"])
                 left.append(row["object"])
             else:

@@ -11,6 +11,7 @@ from typing import Any
 from moorage.core.caller import Caller
 from moorage.database import Transaction
 from moorage.flows.images import beneath
+from moorage.flows.images.clear import needed
 from moorage.flows.images.stores import store_of
 from moorage.flows.rooms import Rooms
 from moorage.images import location, rules, service
@@ -43,7 +44,7 @@ def begin_delete_location(tx: Transaction, rooms: Rooms, caller: Caller, store: 
     if row["adopted"]:
         location.let_go(tx, row["id"])
         return None
-    if layers.users_of(tx, row["object"]):
+    if needed(tx, store, row["object"]):
         location.forsake(tx, row["id"])
         return None
     location.leave(tx, row["id"])

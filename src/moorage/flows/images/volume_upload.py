@@ -19,7 +19,7 @@ from moorage.images import receiving, service
 from moorage.images.allowance import Room
 from moorage.images.image import CONTAINER_FORMATS, RESERVED_PREFIX
 from moorage.images.service import Image, New
-from moorage.volumes import attachment, layers, volume, volume_type
+from moorage.volumes import attachment, copies, layers, volume, volume_type
 from moorage.volumes.backend import POURED, Traits
 from moorage.volumes.errors import InvalidVolume
 
@@ -108,7 +108,9 @@ def _freezable(tx: Transaction, rooms: Rooms, row: Mapping[str, Any]) -> bool:
     backend = rooms.backends.get(row["backend"])
     traits: Traits | None = backend.traits if backend is not None else None
     live = traits is None or traits.advance or not attachment.held(tx, row["id"])
-    return live and layers.depth(layers.chain(tx, row["head"])) < layers.DEEPEST_CHAIN
+    copy = copies.below(tx, row["head"])
+    shown = copy is None or copy["state"] == copies.State.WHOLE  # what has not come yet cannot be shown
+    return live and shown and layers.depth(layers.chain(tx, row["head"])) < layers.DEEPEST_CHAIN
 
 
 def _new(row: Mapping[str, Any], asked: Asked, known: Mapping[str, str]) -> New:

@@ -20,7 +20,8 @@ from moorage.flows.rooms import Rooms
 from moorage.images.records import locations, staged
 from moorage.operations import journal
 from moorage.operations.records import operations
-from moorage.volumes.records import layers, volumes
+from moorage.volumes.copies import State
+from moorage.volumes.records import copies, layers, volumes
 
 STAGED = "staging/"  #: how the names of staged bytes begin; a store in the same directory sees them too
 
@@ -39,7 +40,8 @@ def layer_drift(rooms: Rooms) -> Iterator[Finding]:
         with rooms.database.read() as tx:
             rows = _named(tx, layers, "id", layers.c.backend == name, layers.c.image_id.is_(None))
             working = _working(tx)
-            users = {id: _users(tx, id) for id in sorted(set(rows) - there)}
+            to_come = set(_named(tx, copies, "layer", copies.c.state != State.WHOLE))
+            users = {id: _users(tx, id) for id in sorted(set(rows) - there - to_come)}
         for id in sorted(there - set(rows)):
             if _maker(id) not in working:
                 yield found("layer-orphan", layer=id, backend=name)

@@ -23,9 +23,9 @@ from moorage.operations.records import OVER, operations
 from moorage.operations.records import State as Op
 from moorage.volumes import publication, status, withdrawal
 from moorage.volumes.attachment import HELD, State
-from moorage.volumes.records import attachments, volumes
+from moorage.volumes.records import attachments, copies, volumes
 
-TABLES = {"volume": volumes, "image": images}
+TABLES = {"volume": volumes, "image": images, "copy": copies}
 ROWLESS = frozenset({MENDING})  #: kinds that also see to things that no row knows
 KINDS = frozenset({"attachment-abandoned", "volume-abandoned", "status-stale", "operation-orphan"})
 

@@ -13,7 +13,8 @@ from moorage.images.image import State
 from moorage.images.records import images
 from moorage.images.task import StoreState
 from moorage.operations import journal
-from moorage.volumes.records import layers, volumes
+from moorage.volumes.copies import UNFINISHED
+from moorage.volumes.records import copies, layers, volumes
 
 #: Events that are a change of its state.
 CHANGES = tuple(
@@ -49,7 +50,10 @@ def why(tx: Transaction, caller: Caller, id: str) -> Why:
     answer = Why("image", id, row["state"], since(tx, "image", row, CHANGES), meaning)
     own(tx, answer, caller, journal.open_on(tx, "image", [id]))
     _tell_import(tx, answer, row)
-    its = select(layers.c.id).where(layers.c.image_id == id)
+    its = union(
+        select(layers.c.id).where(layers.c.image_id == id),
+        select(copies.c.layer).where(copies.c.image_id == id, copies.c.state.in_(UNFINISHED)),
+    ).scalar_subquery()
     above = select(layers.c.id).where(layers.c.parent.in_(its))
     c = volumes.c
     lying = union(*(select(c.id, c.project_id).where(on) for on in (c.base.in_(its), c.head.in_(above))))

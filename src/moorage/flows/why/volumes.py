@@ -7,7 +7,7 @@ from moorage.core.caller import Caller
 from moorage.database import Transaction
 from moorage.flows.why.answer import Part, Why, own, seen, since
 from moorage.operations import journal
-from moorage.volumes import attachment, queue
+from moorage.volumes import attachment, copies, queue
 from moorage.volumes.records import volumes
 
 #: Events that are a change of its state.
@@ -22,6 +22,7 @@ MEANING = {
     "detaching":  "Its last attachment is being closed.",
     "creating":   "Its bytes are being made.",
     "deleting":   "It is being deleted.",
+    "downloading": "Its image is read from end to end, since the digests of its parts are not known.",
     "extending":  "It is being made larger.",
     "uploading":  "Its bytes are being copied into an image.",
     "error":      "It could not be made.",
@@ -39,6 +40,7 @@ def why(tx: Transaction, caller: Caller, id: str) -> Why:
     elif row["failed"]:
         last = journal.last_on(tx, "volume", id)
         answer.sentence += f" {last['error']}" if last is not None and last["error"] else ""
+    answer.sentence += _copying(tx, row)
     answer.waiting = [
         Part("attachment", place["id"], f"Number {n} in the queue{_for(place)}.")
         for n, place in enumerate(queue.waiting(tx, id), 1)
@@ -50,6 +52,16 @@ def why(tx: Transaction, caller: Caller, id: str) -> Why:
     if held and not answer.operation:
         answer.you_may = ["delete the attachments that are in the way; then it can be deleted, or attached elsewhere"]
     return answer
+
+
+def _copying(tx: Transaction, row: Mapping[str, Any]) -> str:
+    """How far the copy has come that the volume lies on, and what keeps it, if it is not whole."""
+    copy = copies.below(tx, row["head"] or row["base"])
+    if copy is None or copy["state"] == copies.State.WHOLE:
+        return ""
+    there, size = copy["bytes_there"] >> 20, copy["size_bytes"] >> 20
+    said = f" Of its image's {size} MiB in store {copy['store']}, {there} MiB have been copied; the rest follows."
+    return said + (f" At the moment it does not come: {copy['trouble']}" if copy["trouble"] else "")
 
 
 def holder(claim: Mapping[str, Any]) -> Part:

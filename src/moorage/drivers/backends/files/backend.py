@@ -7,18 +7,20 @@ line.  Nothing here decides that a client may be resumed; `survey` says what can
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from moorage.core.errors import Problem, Refused
 from moorage.drivers.backends.files import qmp, reading
+from moorage.drivers.backends.files.copies.shelf import FAMILY as SHELF
+from moorage.drivers.backends.files.copies.shelf import Shelf
 from moorage.drivers.backends.files.daemon import Daemons
 from moorage.drivers.backends.files.export import Exports, identifier
 from moorage.drivers.backends.files.gate import Gates, TlsDoor, standing
 from moorage.drivers.backends.files.layers import DRIVERS, PART, Layers, lineage
-from moorage.drivers.backends.files.problems import LayerInUse, ServedOtherwise, ServerDied
+from moorage.drivers.backends.files.problems import LayerInUse, NotWhole, ServedOtherwise, ServerDied
 from moorage.drivers.backends.files.records import Entry, Records, Server
 from moorage.drivers.backends.files.rights import Rights, private_directory
 from moorage.drivers.backends.files.sockets import Sockets
@@ -37,9 +39,12 @@ from moorage.volumes.backend import (
     Layer,
     Served,
     Space,
+    Supply,
     Traits,
     WritesLost,
 )
+
+FAULT_PATIENCE_S = 45.0  #: how long a reader waits for bytes of a copy; less than closing an export may take
 
 
 class Turn:
@@ -72,6 +77,7 @@ class FilesBackend(Backend):
         shares=True,
         overlays=frozenset({"raw", "qcow2", "iso"}),
         converts=frozenset(DRIVERS),
+        copies=True,
     )
 
     def __init__(
@@ -84,14 +90,16 @@ class FilesBackend(Backend):
         tls: TlsDoor | None = None,
         spares: int = 0,
         name: str = "files",
+        fault_patience_s: float = FAULT_PATIENCE_S,
     ) -> None:
         self._rights = rights or Rights.of()
         self._root = root
         self._helpers = Helpers(lock)
-        self._layers = Layers(root, self._rights, self._helpers, name)
+        self._sockets = Sockets(run_dir, self._rights.door_gid)
+        self._shelf = Shelf(root, self._sockets, self._rights, name, fault_patience_s, self._lain_on)
+        self._layers = Layers(root, self._rights, self._helpers, name, self._shelf.address, fault_patience_s)
         self._watch = Watch(self._still_named)
         self._records = Records(_record_directory(root), self._layers, self._watch.follow)
-        self._sockets = Sockets(run_dir, self._rights.door_gid)
         self._sockets.prepare()
         self._daemons = Daemons(self._layers, self._records, self._sockets, self._rights)
         spare_records = Records(root / "run" / "spares", self._layers)
@@ -115,22 +123,59 @@ class FilesBackend(Backend):
     def share(self, layer: Layer, source: str) -> None:
         self._layers.share(layer, source)
 
+    def _all_there(self, layer: Layer) -> None:
+        if self._layers.far(below.name for below in lineage(layer)):
+            raise NotWhole(layer=layer.name)
+
     def read(self, layer: Layer) -> Iterator[bytes]:
+        self._all_there(layer)
         return reading.read(self._layers, layer, self._rights)
 
     def pour(self, layer: Layer, format: str, to: str, check: Callable[[], None]) -> Path:
+        self._all_there(layer)
         return reading.pour(self._layers, layer, format, to, check, self._helpers, self._rights)
 
     def delete(self, name: str) -> None:
         self._refuse_served(name)
-        self._layers.delete(name)
+        if name.startswith(SHELF + "/"):
+            self._shelf.delete(name)
+        else:
+            self._layers.delete(name)
 
     def extend(self, layer: Layer, size: int) -> None:
         self._refuse_served(layer.name)
         self._layers.extend(layer, size)
 
     def layers(self) -> frozenset[str]:
-        return self._layers.names()
+        return self._layers.names() | self._shelf.names()
+
+    def make_copy(self, copy: str, size: int, digests: bytes) -> None:
+        self._shelf.make(copy, size, digests)
+
+    def prime_copy(self, layer: Layer) -> int:
+        return self._shelf.prime(layer)
+
+    def missing(self, copy: str) -> Sequence[int]:
+        return self._shelf.missing(copy)
+
+    def fill_copy(self, copy: str, chunk: int) -> int:
+        return self._shelf.fill(copy, chunk)
+
+    def settle_copy(self, copy: str) -> bool:
+        return self._shelf.settle(copy)
+
+    def pour_copy(self, copy: str, size: int, chunks: Iterable[bytes]) -> None:
+        self._shelf.pour(copy, size, chunks)
+
+    def supply(self, supply: Supply) -> None:
+        self._shelf.supply(supply)
+
+    def idle(self) -> None:
+        self._shelf.idle()
+
+    def _lain_on(self, copy: str) -> bool:
+        servers = (self._records.load(volume) for volume in self._records.volumes())
+        return any(found is not None and copy in found.layers and self._records.alive(found) for found in servers)
 
     def _refuse_served(self, name: str) -> None:
         for volume in self._records.volumes():
@@ -159,6 +204,7 @@ class FilesBackend(Backend):
             if server.entries:
                 raise ServerDied(volume=volume)
             self._daemons.forget(volume)
+            self._shelf.rest(server.layers)
             server = None
         if server is None:
             self._layers.check(head)
@@ -168,12 +214,17 @@ class FilesBackend(Backend):
         elif server.cache is not cache:
             raise ServedOtherwise(volume=volume, what=f"the cache mode {server.cache.value!r}")
         try:
+            self._shelf.serve(server.layers)
             self._daemons.load(server, head)
         except Exception:
             if not server.entries:
-                self._daemons.stop(server)
+                self._end(server)
             raise
         return server
+
+    def _end(self, server: Server) -> None:
+        self._daemons.stop(server)
+        self._shelf.rest(server.layers)
 
     def _start(self, volume: str, head: Layer, cache: Cache) -> Server:
         names = tuple(layer.name for layer in lineage(head))
@@ -232,7 +283,7 @@ class FilesBackend(Backend):
                 self._bury(server, attachment)  # the fence holds, and nothing is lost
                 return
         if not server.entries:
-            self._daemons.stop(server)
+            self._end(server)
 
     def _shut(self, server: Server, entry: Entry) -> None:
         self._exports.close(server, identifier(entry.name))
@@ -254,6 +305,7 @@ class FilesBackend(Backend):
             self._records.save(server)
         else:
             self._daemons.forget(server.volume)
+            self._shelf.rest(server.layers)
 
     def survey(self, volume: str | None = None) -> Mapping[str, Served]:
         found = {}
@@ -295,7 +347,7 @@ class FilesBackend(Backend):
                 return
             for entry in server.entries.values():
                 self._gates.shut(entry)
-            self._daemons.stop(server)
+            self._end(server)
 
     def watch(self, died: Callable[[str], None]) -> None:
         self._watch.start(died)
@@ -316,6 +368,7 @@ class FilesBackend(Backend):
             turn.end()
 
     def close(self) -> None:
+        self._shelf.close()
         self._watch.stop()
         self._spares.close()
 

@@ -88,6 +88,9 @@ class Daemons:
         top, below = node(head.name), node(head.parent.name) if head.parent is not None else ""
         with self.talk(server, "open") as monitor:
             known = {found["node-name"]: found for found in monitor.ask("query-named-block-nodes", flat=True)}
+            for name, options in self._layers.far_nodes(head).items():
+                if name not in known:
+                    monitor.ask("blockdev-add", node_name=name, **options)
             if below not in known:
                 if top not in known:
                     monitor.ask("blockdev-add", node_name=top, **self._layers.chain(head))
@@ -123,11 +126,11 @@ class Daemons:
     def _monitor(self, server: Server) -> Iterator[qmp.Monitor]:
         held = self._conversations.get(server.volume)
         if held is None:
-            with qmp.Monitor(self._sockets.monitor(server.volume)) as monitor:
+            with self._connected(server) as monitor:
                 yield monitor
             return
         if held.monitor is None:
-            held.monitor = qmp.Monitor(self._sockets.monitor(server.volume))
+            held.monitor = self._connected(server)
         try:
             yield held.monitor
         except qmp.Refusal:
@@ -135,6 +138,11 @@ class Daemons:
         except BaseException:  # nobody knows any more what the daemon will say next: whoever goes on, begins afresh
             held.end()
             raise
+
+    def _connected(self, server: Server) -> qmp.Monitor:
+        """Some commands wait for the reads that are under way, and those may wait for bytes from far away."""
+        more_s = self._layers.patience_s if self._layers.far(server.layers) else 0.0
+        return qmp.Monitor(self._sockets.monitor(server.volume), qmp.PATIENCE_S + more_s)
 
     def kill(self, server: Server, verb: str) -> None:
         """Leave no process; a kernel that does not let it go is answered with `BackendUnsure`."""

@@ -8,10 +8,11 @@ its own files.
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,18 @@ CONVERT_MEMORY_BYTES = 2 << 30  #: mostly address space, for the stacks of its t
 class Layers:
     """The files of one backend."""
 
-    def __init__(self, root: Path, rights: Rights, helpers: Helpers, backend: str) -> None:
+    def __init__(
+        self,
+        root: Path,
+        rights: Rights,
+        helpers: Helpers,
+        backend: str,
+        elsewhere: Callable[[str], Path | None] = lambda name: None,
+        patience_s: float = 0.0,
+    ) -> None:
         self.root, self.backend = root, backend
+        self._elsewhere = elsewhere  #: the NBD server by which a layer is to be read that is not to be read as a file
+        self.patience_s = patience_s  #: how long a read of one of those may take
         self._rights = rights
         self._helpers = helpers
         private_directory(root / FAMILY, 0o711)
@@ -77,8 +88,8 @@ class Layers:
             except FileExistsError:
                 if not os.path.samefile(origin, path):
                     raise LayerDiffers(layer=layer.name, why=f"it is not {source}") from None
-            _sync(path.parent)
-            _sync(path.parent.parent)
+            sync(path.parent)
+            sync(path.parent.parent)
         self.check(layer)
 
     def _make(self, layer: Layer, fill: Callable[[Path], None]) -> None:
@@ -94,11 +105,11 @@ class Layers:
             unfinished.unlink(missing_ok=True)
             if not exists:
                 fill(unfinished)
-                _sync(unfinished)
+                sync(unfinished)
                 os.link(unfinished, path)
                 unfinished.unlink()
-            _sync(path.parent)  # also where it exists already: whoever made it may have been killed before
-            _sync(path.parent.parent)
+            sync(path.parent)  # also where it exists already: whoever made it may have been killed before
+            sync(path.parent.parent)
 
     def _fill(self, layer: Layer, path: Path) -> None:
         if layer.format is Format.RAW and layer.parent is not None:
@@ -187,23 +198,23 @@ class Layers:
         self.check(layer)
         if layer.format is Format.QCOW2:
             if headers.parse(_beginning(path)).size < size:
-                self._image("resize", "-q", "json:" + json.dumps(self.chain(layer)), str(size), room=size)
-                _sync(path)
+                self._image("resize", "-q", self.outline(layer), str(size), room=size)
+                sync(path)
             return
         with room_for(size, self.backend):
             if path.stat().st_size < size:
                 os.truncate(path, size)
-            _sync(path)
+            sync(path)
 
     def delete(self, name: str) -> None:
         """Leave no file under `name`; the directory of the volume goes with its last one."""
         path = self._own(name)
         path.unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            _sync(path.parent)
+            sync(path.parent)
         with contextlib.suppress(OSError):
             path.parent.rmdir()
-            _sync(path.parent.parent)
+            sync(path.parent.parent)
 
     def names(self) -> frozenset[str]:
         """All files, unfinished ones too; of what comes or goes meanwhile nothing is promised."""
@@ -214,15 +225,51 @@ class Layers:
 
     def sync(self, name: str) -> None:
         """Make what the kernel has of it durable."""
-        _sync(self.path(name))
+        sync(self.path(name))
 
-    def chain(self, layer: Layer, *, read_only: bool = False) -> dict[str, Any]:
-        """The block node of `layer` on its parents, everything named: format, file, what lies below."""
+    def far(self, names: Iterable[str]) -> bool:
+        """Whether any of these layers is not to be read as a file."""
+        return any(self._elsewhere(name) is not None for name in names)
+
+    def outline(self, layer: Layer) -> str:
+        """
+        The chain of `layer` for a program that reads nothing of it. What is not to be read as a file is left out: it is
+        never longer than what lies on it.
+        """
+        return "json:" + json.dumps(self.chain(layer, far=lambda below: None))
+
+    def chain(
+        self, layer: Layer, *, read_only: bool = False, far: Callable[[Layer], str | None] | None = None
+    ) -> dict[str, Any]:
+        """
+        The block node of `layer` on its parents, everything named: format, file, what lies below. A parent that is not
+        to be read as a file is what `far` says, by default the name of a node of its own.
+        """
         file = {"driver": "file", "filename": str(self.path(layer.name)), "discard": "unmap"}
         node: dict[str, Any] = {"driver": layer.format.value, "read-only": read_only, "discard": "unmap", "file": file}
         if layer.format is Format.QCOW2:
-            node["backing"] = None if layer.parent is None else self.chain(layer.parent, read_only=True)
+            node["backing"] = None if layer.parent is None else self._below(layer.parent, far or far_node)
         return node
+
+    def _below(self, parent: Layer, far: Callable[[Layer], str | None]) -> Any:
+        return far(parent) if self.far((parent.name,)) else self.chain(parent, read_only=True, far=far)
+
+    def far_nodes(self, head: Layer) -> dict[str, dict[str, Any]]:
+        """By name, the nodes of layers below `head` that are not to be read as files: they have to be there first."""
+        far = ((layer, self._elsewhere(layer.name)) for layer in lineage(head))
+        return {far_node(layer): self._far(layer, address) for layer, address in far if address is not None}
+
+    def _far(self, layer: Layer, address: Path) -> dict[str, Any]:
+        """A daemon waits for a server that has died, and asks the next one again: what it reads there never changes."""
+        server = {"type": "unix", "path": str(address)}
+        file = {"driver": "nbd", "server": server, "reconnect-delay": int(self.patience_s)}
+        node: dict[str, Any] = {"driver": layer.format.value, "read-only": True, "file": file}
+        return node | ({"backing": None} if layer.format is Format.QCOW2 else {})
+
+
+def far_node(layer: Layer) -> str:
+    """What a daemon calls the node of a layer that it reads from another server."""
+    return "c" + hashlib.sha256(layer.name.encode()).hexdigest()[:24]
 
 
 def lineage(layer: Layer | None) -> Iterator[Layer]:
@@ -251,7 +298,8 @@ def _beginning(path: Path) -> bytes:
         return file.read(headers.READ_BYTES)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make the file or directory durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

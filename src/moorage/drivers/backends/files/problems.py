@@ -15,6 +15,12 @@ class LayerMissing(Problem):
     status, code = 500, "backend.layer-missing"
 
 
+class NotWhole(Unavailable):
+    """The layer {layer} lies on a copy of which parts are still to come."""
+
+    code = "backend.not-whole"
+
+
 class LayerInUse(Conflict):
     """The layer {layer} is being served for volume {volume}."""
 

@@ -30,8 +30,8 @@ class Refusal(Exception):
 class Monitor:
     """An open conversation. Closes with its `with` block."""
 
-    def __init__(self, path: Path) -> None:
-        self._patience_s = PATIENCE_S
+    def __init__(self, path: Path, patience_s: float = PATIENCE_S) -> None:
+        self._patience_s = patience_s
         self._pending, self._asked = b"", 0
         self._events: list[dict[str, Any]] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)

@@ -40,6 +40,7 @@ class Sockets:
         gid = -1 if self.door_gid is None else self.door_gid
         private_directory(self.directory, 0o711)
         private_directory(self.directory / "d", 0o700)
+        private_directory(self.directory / "c", 0o711)
         private_directory(self.directory / "g", 0o700 if self.door_gid is None else 0o710, gid)
         private_directory(self.directory / "k", 0o711)
         if len(os.fsencode(self.gate("x"))) > PATH_LIMIT_BYTES:
@@ -60,6 +61,14 @@ class Sockets:
     def key(self, name: str) -> Path:
         """The file with the key of the gate to the export `name`."""
         return self.directory / "k" / _short(name)
+
+    def copy(self, name: str) -> Path:
+        """Where the copy `name` is served to daemons."""
+        return self.directory / "c" / _short(name)
+
+    def fetcher(self, name: str) -> Path:
+        """Where the server of the copy `name` says what it waits for."""
+        return self.directory / "d" / f"{_short(name)}.ask"
 
     def hand_over(self, spare: str, volume: str) -> None:
         """What the daemon of `spare` listens on is found where that of `volume` is looked for."""
