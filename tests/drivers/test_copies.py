@@ -44,8 +44,9 @@ def backend(plane: Plane, origin: Origin) -> FilesBackend:
     return made
 
 
-def servers() -> list[int]:
-    return [pid for pid in running() if "copies/server.py" in arguments(pid)]
+def servers(plane: Plane) -> list[int]:
+    run = str(plane.directory / "run")
+    return [pid for pid in running() if "copies/server.py" in arguments(pid) and run in arguments(pid)]
 
 
 def head(plane: Plane, size: int = SIZE, part: str = "create-1", format: Format = Format.RAW) -> Layer:
@@ -93,7 +94,7 @@ def test_many_readers_who_wait_for_one_chunk_have_it_fetched_once(plane: Plane, 
     with ThreadPoolExecutor(6) as many:
         assert set(many.map(first_sector, connections)) == {DATA[:512]}
     assert origin.asked == {0: 1}
-    assert len(servers()) == 1
+    assert len(servers(plane)) == 1
 
 
 def test_writes_stay_above_the_copy(plane: Plane) -> None:
@@ -166,7 +167,7 @@ def test_a_whole_copy_is_a_file_that_needs_no_server(plane: Plane, origin: Origi
     origin.down = True
     connection = opened(plane, layer)
     same(connection)
-    assert not servers()
+    assert not servers(plane)
     assert plane.path(Layer(NAME, Format.RAW, SIZE)).read_bytes() == DATA
     plane.backend.withdraw(plane.volume, "a1")
     again = backend(plane, origin)
@@ -179,19 +180,19 @@ def test_the_server_ends_with_the_last_volume_on_it(plane: Plane) -> None:
     plane.volume = second
     opened(plane, head(plane), "a2")
     plane.backend.withdraw(first, "a1")
-    assert len(servers()) == 1
+    assert len(servers(plane)) == 1
     plane.backend.withdraw(second, "a2")
-    assert not servers() and not plane.leftovers()
+    assert not servers(plane) and not plane.leftovers()
 
 
 def test_a_server_that_is_killed_is_started_again_under_its_readers(plane: Plane, origin: Origin) -> None:
     connection = opened(plane, head(plane))
     with client(connection) as nbd:
         assert nbd.pread(512, 0) == DATA[:512]
-        (pid,) = servers()
+        (pid,) = servers(plane)
         os.kill(pid, signal.SIGKILL)
         assert nbd.pread(4096, CHUNK_BYTES) == DATA[CHUNK_BYTES : CHUNK_BYTES + 4096]
-        assert servers() != [pid]
+        assert servers(plane) != [pid]
 
 
 def test_readers_wait_for_the_next_process_that_supplies(plane: Plane, origin: Origin) -> None:
@@ -222,7 +223,7 @@ def test_a_door_closes_though_its_readers_wait(plane: Plane, origin: Origin) -> 
         with pytest.raises(ClientError):
             late.result(20)
         origin.gate.set()
-    assert not servers()
+    assert not servers(plane)
 
 
 def test_a_live_snapshot_waits_for_readers_and_does_not_kill(plane: Plane, origin: Origin) -> None:
@@ -275,7 +276,7 @@ def test_a_qcow2_copy_opens_once_it_is_primed(plane: Plane, origin: Origin, tmp_
 def test_a_detached_volume_on_it_can_be_extended(plane: Plane, origin: Origin) -> None:
     layer = head(plane)
     plane.backend.extend(layer, SIZE + (1 << 20))
-    assert not servers()
+    assert not servers(plane)
     with client(opened(plane, Layer(layer.name, layer.format, SIZE + (1 << 20), layer.parent))) as nbd:
         assert nbd.pread(512, SIZE) == bytes(512)
 

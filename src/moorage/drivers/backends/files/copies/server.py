@@ -278,7 +278,7 @@ def accept(listener: socket.socket) -> socket.socket | None:
 
 def main(words: Sequence[str]) -> None:
     """Serve until somebody ends this process."""
-    data, book, serves, asks, size, patience_s, uid, gid = (int(word) for word in words)
+    data, book, serves, asks, size, patience_s, uid, gid = map(int, words[:8])  # the rest is for people
     if os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(gid, gid, gid)

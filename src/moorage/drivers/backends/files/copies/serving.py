@@ -103,7 +103,7 @@ class Servers:
                     self._rights.daemon_uid,
                     self._rights.daemon_gid,
                 )
-                argv = [sys.executable, "-I", "-S", str(program.__file__), *map(str, numbers)]
+                argv = [sys.executable, "-I", "-S", str(program.__file__), *map(str, numbers), str(serves)]
                 daemon = daemons.start(argv, inherit=given)
         try:
             self._save(Standing(copy.name, self._home, daemon.identity))
