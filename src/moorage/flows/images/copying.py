@@ -9,8 +9,6 @@ store that holds the image is read instead.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import select
-
 from moorage.core.caller import Caller
 from moorage.core.errors import Problem
 from moorage.core.ids import new_uuid
@@ -20,12 +18,12 @@ from moorage.flows.images.importing import DEADLINE_S, QUEUE
 from moorage.flows.images.stores import by_weight, store_of
 from moorage.flows.images.storing import discard, end_stores, fill
 from moorage.flows.rooms import Rooms
-from moorage.images import allowance, location, receiving, rules, service, task
+from moorage.images import allowance, location, rules, service, task
 from moorage.images.allowance import Room
 from moorage.images.errors import CopyBroken, GoneMeanwhile, HeldAlready, TaskOpen, TransitionRefused
 from moorage.images.image import FILLED, State
 from moorage.images.intake import Hashed, Hashes
-from moorage.images.records import digests, images
+from moorage.images.records import images
 from moorage.images.visibility import find_locked
 from moorage.operations import events, journal
 from moorage.operations.flow import Flow, Step, Work
@@ -109,10 +107,6 @@ def _copied(work: Work, image: Mapping[str, Any], source: str, name: str) -> Map
         return _Same(image, source)
 
     hashed, ended = fill(work, work.input["stores"], image["size"], learning, _read(work, source, name))
-    if image["checksum"] is None:
-        with work.transaction() as tx:
-            if tx.one(select(digests.c.image_id).where(digests.c.image_id == image["id"])) is None:
-                receiving.keep_digests(tx, image["id"], hashed.digests)
     return {**ended, "source": source, "size": hashed.size}
 
 
