@@ -1,8 +1,8 @@
 """
 The store of volumes against a real Cinder: `make cinder`, where `OS_*` variables say which and who asks.
 
-`CINDER_TYPES` are two volume types there: one that does not allow multi-attach, and one that does; `CEPH_CONF` is how RBD
-is reached. What is made there is deleted again.
+`CINDER_TYPES` are two volume types there: one that does not allow multi-attach, and one that does; `CEPH_CONF` says
+how RBD is reached. What is made there is deleted again.
 """
 
 import os

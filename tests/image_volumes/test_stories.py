@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from moorage.database import Transaction
+from moorage.images import location
+from moorage.images.records import images
 from tests.cloud import Cloud
 from tests.conftest import state_directory
 from tests.image_volumes import scene
@@ -160,3 +163,30 @@ def test_a_deletion_is_done_at_once_and_its_volume_goes_with_the_last_reader(clo
 def _object(cloud: Cloud, id: str) -> str:
     (found,) = [name for name in scene.store(cloud).names() if f"/{id}/" in name]
     return found
+
+
+def test_a_volume_is_taken_as_an_image_without_a_copy_and_volumes_are_made_of_that(cloud):
+    data = random_bytes()
+    source = volume(cloud, image(cloud, data))
+    id, store = scene.new_image(cloud), scene.store(cloud)
+    name = f"images/{id}/op-1"
+    assert store.take(name, source) == 1 << 30 == store.size(name)
+    assert store.take(name, source) == 1 << 30, "twice is once"
+    assert next(store.open(name, length=len(data)))[:MIB] == data[:MIB]
+    held = store.volume(name)
+    assert cloud.call("DELETE", f"/volume/v3/volumes/{source}").status == 202
+    eventually(lambda: scene.status(cloud, source) is None)
+    assert b"".join(store.open(name, length=len(data))) == data
+    cloud.app.database.transact(lambda tx: _make_active(tx, id, name))
+    made = volume(cloud, id)
+    assert content(cloud, made, len(data)) == data
+    store.delete(name)
+    eventually(lambda: scene.status(cloud, held) is None)
+    assert content(cloud, made, len(data)) == data
+
+
+def _make_active(tx: Transaction, id: str, name: str) -> None:
+    """The image has the object, as the flow that takes volumes leaves it."""
+    values = {"state": "active", "size": 1 << 30, "virtual_size": 1 << 30, "checksum": "", "read_as": "raw"}
+    tx.change(images, id, values)
+    location.hold(tx, id, "volumes", name)

@@ -66,18 +66,20 @@ def _read_as(image: Usable, head: Layer) -> Layer:
 
 
 def head(work: Work) -> Mapping[str, Any]:
-    """The volume's head lies on the image's bytes, which have a name for it alone."""
+    """
+    The volume's head lies on the image's bytes, which have a name for it alone. Where the image-volume was made of a
+    volume, they are those that were frozen then: its own head above them is empty, for nobody has ever written to it.
+    """
     row, asked = volume_of(work), work.input
     if row["head"] is not None:
         return {"layer": row["head"]}
     sweep(work)
     with work.rooms.database.read() as tx:
         source = layers.chain(tx, asked["source"])
-    format = Format(asked["format"])
-    parent = source.parent if format is source.format else None
-    below = Layer(f"{prefix(work)}{work.epoch}-image", format, asked["size"], parent)
+    below = source.parent or Layer(f"{prefix(work)}{work.epoch}-image", Format(asked["format"]), asked["size"])
     backend = backend_of(work)
-    backend.share(below, source.name)
+    if source.parent is None:
+        backend.share(below, source.name)
     layer = Layer(f"volumes/{work.resource_id}/{work.tag}", Format.QCOW2, asked["size_gib"] * GIB, below)
     backend.create(layer)
     give_head(work, layer, "overlay-on-image-volume", below=below)

@@ -79,6 +79,7 @@ class Traits:
         False  #: `path` names a file of this host, which a volume may lie on and which can be sent straight from disk
     )
     adopts: bool = False  #: takes in objects that others have written, by their URL
+    takes: bool = False  #: `take` makes an object of a volume of the Block Storage that it keeps its own volumes in
     shows: bool = False  #: `show` makes an object of a layer that nobody writes to any more
 
 
@@ -151,6 +152,13 @@ class Store(ABC):
     def path(self, name: str) -> Path | None:
         """The file that holds the object, where `traits.local_files`."""
         return None
+
+    def take(self, name: str, volume: str) -> int:
+        """
+        Make an object, durable, of what the volume holds at one moment between call and return, where `traits.takes`;
+        no byte is copied, and the volume goes on as it was. Its size in bytes, which is the volume's.
+        """
+        raise StoreReadOnly(store=self.id)
 
     def show(self, name: str, below: str, format: str, size: int) -> str:
         """

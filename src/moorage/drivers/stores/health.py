@@ -57,6 +57,9 @@ class Watched(Store):
     def probe(self) -> None:
         self._ask(self.inner.probe)
 
+    def take(self, name: str, volume: str) -> int:
+        return self._ask(lambda: self.inner.take(name, volume))
+
     def show(self, name: str, below: str, format: str, size: int) -> str:
         return self._ask(lambda: self.inner.show(name, below, format, size))
 

@@ -101,9 +101,12 @@ class BlockStorage:
                 return
             marker = {"marker": rows[-1]["id"]}
 
-    def create(self, name: str, size_gib: int, type: str, metadata: Mapping[str, str]) -> str:
-        """The id of a new volume, which may take a while."""
+    def create(
+        self, name: str, size_gib: int, type: str, metadata: Mapping[str, str], source: str | None = None
+    ) -> str:
+        """The id of a new volume, blank or with what the volume `source` holds, which may take a while."""
         asked = {"name": name, "size": size_gib, "metadata": dict(metadata)}
+        asked |= {"source_volid": source} if source else {}
         body = {"volume": {**asked, **({"volume_type": type} if type else {})}}
         return str(self._ask("POST", "/volumes", body)["volume"]["id"])
 

@@ -58,7 +58,7 @@ class VolumeStore(Store):
     ) -> None:
         """`owner_of` tells an image's project; `trim` makes a volume of ours shorter."""
         super().__init__(id)
-        self.traits = Traits(adopts=True)
+        self.traits = Traits(adopts=True, takes=True)
         self.service, self._type, self._owner_of, self._trim = service, volume_type, owner_of, trim
         self.pool = Pool(holder, idle_s, self._tend)
         self._swept = -SWEEP_S
@@ -70,16 +70,33 @@ class VolumeStore(Store):
 
     def create(self, name: str, size: int | None) -> VolumeWriter:
         self.delete(name)
-        image, size_gib = image_of(name), max(1, -(-(size or 0) // GIB))
-        metadata = {IMAGE: image, STORE: self.id, OBJECT: name, STATE: WRITING}
-        metadata |= {OWNER: self._owner_of(image) or "", **({SIZE: str(size)} if size is not None else {})}
-        id = self.service.create(f"image-{image}", size_gib, self._type, metadata)
+        size_gib = max(1, -(-(size or 0) // GIB))
+        id = self._new(name, size_gib, {SIZE: str(size)} if size is not None else {})
         try:
             self.service.settled(id)
             return VolumeWriter(self.id, self.service, self.pool, id, size_gib, self._finish)
         except BaseException:
             self.service.delete(id)
             raise
+
+    def _new(self, name: str, size_gib: int, more: Mapping[str, str], source: str | None = None) -> str:
+        image = image_of(name)
+        said = {IMAGE: image, OWNER: self._owner_of(image) or "", STORE: self.id, OBJECT: name, STATE: WRITING}
+        return self.service.create(f"image-{image}", size_gib, self._type, {**said, **more}, source)
+
+    def take(self, name: str, volume: str) -> int:
+        self.delete(name)
+        row = self.service.find(volume)
+        if row is None:
+            raise VolumeUnfit(volume=volume, store=self.id, status="gone")
+        size_gib = int(row["size"])
+        id = self._new(name, size_gib, {SIZE: str(size_gib * GIB)}, volume)
+        try:
+            self._finish(id, size_gib * GIB, size_gib)
+        except BaseException:
+            self.service.delete(id)
+            raise
+        return size_gib * GIB
 
     def _finish(self, id: str, size: int, size_gib: int) -> None:
         needed_gib = max(1, -(-size // GIB))
