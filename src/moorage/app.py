@@ -24,6 +24,7 @@ from moorage.database import Database
 from moorage.database.migrate import upgrade
 from moorage.drivers.backends import registry as backends
 from moorage.drivers.backends.files.rights import Rights
+from moorage.drivers.certificates.directory import DirectoryCertificates
 from moorage.drivers.compute import HttpCompute, Reach
 from moorage.drivers.connectors import registry as connectors
 from moorage.drivers.fetch.client import GuardedFetch
@@ -174,6 +175,7 @@ class App:
             default_store=config.default_store,
             staging=self._staging(),
             fetch=fetch,
+            certificates=DirectoryCertificates(Path(config.images.certificates or config.state / "certificates")),
             transformations=transformations.build(config.stores, rights),
             methods={WebDownload.name: WebDownload(fetch)},
             settings=config,

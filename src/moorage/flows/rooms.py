@@ -7,6 +7,7 @@ from typing import Any
 
 from moorage.database import Database
 from moorage.hosts.devices import Devices
+from moorage.images.certificates import Certificates
 from moorage.images.fetch import Fetch
 from moorage.images.method import Method
 from moorage.images.store import Store
@@ -31,6 +32,7 @@ class Rooms:
     staging: Store | None = None  #: where bytes wait outside of all stores to be imported
     methods: Mapping[str, Method] = field(default_factory=dict)  #: ways to import from elsewhere, by name
     transformations: Sequence[Transformation] = ()  #: what becomes of an import's bytes, in this order
+    certificates: Certificates | None = None  #: the key manager, as far as signatures of images need one
     devices: Devices | None = None  #: block devices of this host
     runner: Any = None  #: the journal's runner, for operations that a request carries out itself
     settings: Any = None  #: the tree of `moorage.config`

@@ -20,7 +20,8 @@ from moorage.database import Transaction
 from moorage.flows import convert_image, volume_from_copy, volume_from_image_volume
 from moorage.flows.volume_ends import made
 from moorage.flows.volume_layers import GIB, fresh, give_head, take_back_head, volume_of
-from moorage.images import service, visibility
+from moorage.images import service, signed, visibility
+from moorage.images.certificates import Certificates
 from moorage.images.errors import ImageNotFound, NotUsable
 from moorage.images.image import State
 from moorage.images.protections import Protections, readable
@@ -66,6 +67,7 @@ class Source:
     volumes: Sequence[str] = ()  #: these keep images in volumes of our own Block Storage
     far: Sequence[str] = ()  #: from these its bytes can be copied; the most wanted first
     guards: Protections = ()  #: which properties the caller sees, and the volume shows
+    certificates: Certificates | None = None  #: by which signatures are verified
 
 
 def begin(
@@ -78,9 +80,10 @@ def begin(
 ) -> Mapping[str, Any]:
     """Begin to make a volume of an image; the project's quota is locked already."""
     image = _usable(tx, caller, source)
+    verified = signed.verify(tx, image.id, source.certificates)
     asked = new(image)
     _fits(image, asked.size_gib)
-    asked, read_as = _made_of(image, asked), image.read_as
+    asked, read_as = _made_of(image, asked, verified), image.read_as
     near = next((store for store in source.near(asked.backend) if store in image.stores), None)
     if near is None or read_as is None:
         return _from_afar(tx, caller, source, image, asked, rules, key)
@@ -117,8 +120,8 @@ def _from_afar(
     return volume_from_copy.begin(tx, caller, image, far, asked, rules, foreign=foreign, key=key)
 
 
-def _made_of(image: Usable, asked: New) -> New:
-    return replace(asked, image_id=image.id, image_metadata=described(image), bootable=True)
+def _made_of(image: Usable, asked: New, verified: bool) -> New:
+    return replace(asked, image_id=image.id, image_metadata=described(image, verified), bootable=True)
 
 
 def _usable(tx: Transaction, caller: Caller, source: Source) -> Usable:
@@ -163,12 +166,12 @@ def _fits(image: Usable, size_gib: int) -> None:
         )
 
 
-def described(image: Usable) -> dict[str, str]:
-    """What a volume shows of the image that it was made of."""
+def described(image: Usable, verified: bool) -> dict[str, str]:
+    """What a volume shows of the image that it was made of; `verified`: its signature was."""
     kept = {name: str(value) for name, value in image.properties.items() if value is not None}
     return {
-        "signature_verified": "False",
         **kept,
+        "signature_verified": str(verified),
         "image_id": image.id,
         "image_name": image.name or "",
         **({"checksum": image.checksum} if image.checksum is not None else {}),

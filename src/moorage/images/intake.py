@@ -6,12 +6,14 @@ still run, each in its own lane, so that the write of the same bytes goes on bes
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from moorage.core.errors import Malformed, TooLarge
 from moorage.images.digests import Digests
 from moorage.images.formats import LARGEST_DISK_BYTES, Inspected, Inspection
 from moorage.images.lanes import Lane
+from moorage.images.signature import Witness
 
 _GATHERED_BYTES = 1 << 20  #: smaller chunks are put together, since handing one to another thread has its price
 CHECKSUM = "md5"
@@ -43,6 +45,7 @@ class Taken(Hashed):
 
     format: str
     virtual_size: int | None
+    hashes: Mapping[str, str] = field(default_factory=dict)  #: more of them, by their algorithm, where they are signed
 
 
 class Hashes:
@@ -144,22 +147,38 @@ class Intake:
         size_limit: int | None = None,
         os_hash_algo: str = OS_HASH,
         largest_disk_bytes: int = LARGEST_DISK_BYTES,
+        witness: Witness | None = None,
     ) -> None:
         self._measure = Measure(
             disk_format, container_format, size=size, size_limit=size_limit, largest_disk_bytes=largest_disk_bytes
         )
         self._hashes = Hashes(os_hash_algo)
+        self._witness = witness
+        self._lane = Lane(witness.update) if witness is not None else None
 
     def feed(self, chunk: bytes) -> None:
         """
-        Take in the next bytes, which nobody may change any more. Raises `TooLarge`, `Malformed` (more than announced)
-        or `ContentRefused`.
+        Take in the next bytes, which nobody may change any more. Raises `TooLarge`, `Malformed` (more than announced,
+        a signature that nobody can verify) or `ContentRefused`.
         """
         self._measure.feed(chunk)
+        if self._witness is not None and self._lane is not None:
+            self._witness.prepare()
+            self._lane.put(chunk)
         self._hashes.feed(chunk)
 
     def finish(self) -> Taken:
-        """All that was learnt; raises `Malformed` (fewer than announced) or `ContentRefused`."""
+        """
+        All that was learnt; raises `Malformed` (fewer than announced, a signature that is not that of these bytes) or
+        `ContentRefused`.
+        """
         inspected = self._measure.finish().inspected
         assert inspected is not None
-        return Taken(**vars(self._hashes.finish()), format=inspected.format, virtual_size=inspected.virtual_size)
+        hashed, more = self._hashes.finish(), self._signed()
+        return Taken(**vars(hashed), format=inspected.format, virtual_size=inspected.virtual_size, hashes=more)
+
+    def _signed(self) -> dict[str, str]:
+        if self._witness is None or self._lane is None:
+            return {}
+        self._lane.drain()
+        return self._witness.finish()

@@ -134,6 +134,16 @@ digests = Table(
     PrimaryKeyConstraint("image_id"),
 )
 
+#: Hashes that signatures are made over, where they are not the image's own.
+hashes = Table(
+    "image_hashes",
+    metadata,
+    _image(),
+    text("algorithm", 64, nullable=False),  # as hashlib calls it
+    text("value", 128, nullable=False),
+    PrimaryKeyConstraint("image_id", "algorithm"),
+)
+
 #: Bytes that wait outside of all stores to be imported.
 staged = Table(
     "image_staged",

@@ -27,6 +27,9 @@ class ImageSettings:
     staging_path: str = (
         ""  #: directory that staged bytes are named in; default: the state directory. Several hosts share it
     )
+    certificates: str = (
+        ""  #: directory of the certificates that images are signed with; default: `certificates` in the state directory
+    )
     copying_by_owners: bool = False  #: whether owners may copy their images to other stores, not only administrators
     hash_rate_mib: int = 200  #: MiB a second at which an image is read to be hashed in the background; 0: no limit
     do_secure_hash: bool = True  #: whether data that others have put somewhere are read and hashed by ourselves

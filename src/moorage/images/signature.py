@@ -84,14 +84,21 @@ class Witness:
     """Sees the bytes of a signed image pass, and says at their end whether the signature is theirs."""
 
     def __init__(self, claim: Claim, certificates: Certificates) -> None:
-        self._claim, self._key = claim, _key(claim, certificates)  # before the first byte: it may be missing
+        self._claim, self._certificates = claim, certificates
+        self._key: Any = None
         self._hash = hashlib.new(claim.algorithm)
+
+    def prepare(self) -> None:
+        """The certificate is at hand, or a refusal: before the first byte. It may have to be asked for elsewhere."""
+        if self._key is None:
+            self._key = _key(self._claim, self._certificates)
 
     def update(self, chunk: bytes) -> None:
         self._hash.update(chunk)
 
     def finish(self) -> dict[str, str]:
         """The hash that was signed, by its algorithm; `SignatureRefused` where the signature is not good."""
+        self.prepare()
         _check(self._claim, self._key, self._hash.digest())
         return {self._claim.algorithm: self._hash.hexdigest()}
 

@@ -39,6 +39,7 @@ def made(tx: Transaction, request: Request) -> Mapping[str, Any]:
             image_volumes(request),
             far_stores(request),
             request.rooms.settings.images.property_protections,
+            request.rooms.certificates,
         )
         return volume_from_image.begin(
             tx, request.caller, source, lambda image: _new(tx, request, asked, image=image), rules(request), key

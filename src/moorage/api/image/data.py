@@ -14,7 +14,7 @@ from moorage.flows.images import stores
 from moorage.flows.images.reception import Asked, Reception
 from moorage.flows.images.stores import by_weight, store_of
 from moorage.flows.images.upload import Upload
-from moorage.images import location, rules
+from moorage.images import location, rules, signed
 from moorage.images.errors import Deactivated, StoreUnknown
 from moorage.images.image import FILLED, State
 from moorage.images.store import ObjectMissing, Store, StoreUnavailable
@@ -159,6 +159,7 @@ def _find(ask: Request) -> _Found | None:
             raise Deactivated()
         if image["state"] not in FILLED:
             return None
+        signed.verify(tx, image["id"], ask.rooms.certificates)
         held = {row["store"]: row["object"] for row in location.held(tx, image["id"])}
     order = _preferred(ask, by_weight(ask.rooms, held))
     return _Found(image["size"], image["checksum"], [(store, held[store]) for store in order])

@@ -18,12 +18,13 @@ from moorage.flows.images.clear import STAGING, begin_clear
 from moorage.flows.images.obtain import chunks_of, give_back, obtain, transform
 from moorage.flows.images.storing import discard, end_stores, fill
 from moorage.flows.rooms import Rooms
-from moorage.images import allowance, receiving, rules, service, staging, task
+from moorage.images import allowance, receiving, rules, service, signed, staging, task
 from moorage.images.allowance import Room
 from moorage.images.errors import FormatsUnsetForImport, StagedBytesComing, TaskOpen, TransitionRefused
 from moorage.images.image import State
 from moorage.images.intake import Intake, Taken
 from moorage.images.receiving import Learnt
+from moorage.images.signature import witness
 from moorage.images.visibility import find_locked
 from moorage.operations import journal
 from moorage.operations.flow import Flow, Step, Work
@@ -109,6 +110,8 @@ def _refusal(tx: Transaction, image: Mapping[str, Any]) -> Problem:
 def store(work: Work) -> Mapping[str, Any]:
     """Every store that is to get the bytes has them."""
     given, settings = work.results["transform"], work.rooms.settings.images
+    with work.rooms.database.read() as tx:
+        claimed = signed.claims(tx, work.resource_id)
 
     def learning() -> Intake:
         return Intake(
@@ -118,6 +121,7 @@ def store(work: Work) -> Mapping[str, Any]:
             size_limit=settings.size_cap,
             os_hash_algo=settings.hash_algorithm,
             largest_disk_bytes=settings.largest_disk,
+            witness=witness(claimed, work.rooms.certificates),
         )
 
     chunks = chunks_of(work, given["object"])

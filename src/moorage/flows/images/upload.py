@@ -11,6 +11,8 @@ from moorage.flows.images.stores import store_for, store_of
 from moorage.images import receiving
 from moorage.images.allowance import Room
 from moorage.images.intake import Intake, Taken
+from moorage.images.signature import Witness, witness
+from moorage.images.signed import claims
 from moorage.images.store import Store
 from moorage.operations.flow import Flow, Work
 from moorage.operations.hold import received
@@ -28,10 +30,12 @@ class Upload(Reception[Taken]):
     """One upload into a store."""
 
     flow = UPLOAD_IMAGE
+    _witness: Witness | None = None
 
     def _prepare(self, tx: Transaction) -> tuple[Mapping[str, Any], str, Store]:
         room = Room(self._settings, stored=self._asked.size)
         image = receiving.begin(tx, self._caller, self.image_id, self._operation, room=room)
+        self._witness = witness(claims(tx, self.image_id), self._rooms.certificates)
         store = store_for(tx, self._rooms, self._caller, self._asked.store, self._asked.base)
         return image, f"images/{self.image_id}/{self._operation}-1", self._rooms.stores[store]
 
@@ -43,6 +47,7 @@ class Upload(Reception[Taken]):
             size_limit=self._size_limit,
             os_hash_algo=self._settings.hash_algorithm,
             largest_disk_bytes=self._settings.largest_disk,
+            witness=self._witness,
         )
 
     def _enter(self, tx: Transaction, learnt: Taken) -> None:

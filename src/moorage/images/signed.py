@@ -1,0 +1,54 @@
+"""
+Whether an image's signature is good, told from what was kept when its bytes came in: at once, whatever the size.
+
+So it is asked wherever bytes go out, before the first one: the properties and the certificate may have changed since.
+"""
+
+from collections.abc import Mapping
+
+from sqlalchemy import select
+
+from moorage.core.errors import Conflict
+from moorage.database import Transaction
+from moorage.images import signature
+from moorage.images.certificates import Certificates
+from moorage.images.records import hashes, images, properties
+
+
+class SignatureUnproven(Conflict):
+    """
+    The signature of image {image} is over {hash_method}, which was not taken of its data: set the properties of the
+    signature before the data come in.
+    """
+
+    code = "image.signature-unproven"
+
+
+def claims(tx: Transaction, image_id: str) -> Mapping[str, str | None]:
+    """Those of the image's properties that tell of its signature."""
+    p = properties.c
+    rows = tx.all(select(p.name, p.value).where(p.image_id == image_id, p.name.in_(signature.PROPERTIES)))
+    return {row["name"]: row["value"] for row in rows}
+
+
+def verify(tx: Transaction, image_id: str, certificates: Certificates | None) -> bool:
+    """Whether the image has a signature, which is good then: one that is not, or cannot be told, is a refusal."""
+    claim = signature.claimed(claims(tx, image_id))
+    if claim is None:
+        return False
+    if certificates is None:
+        raise signature.SignatureRefused(reason="no key manager is configured.")
+    value = _kept(tx, image_id, claim.algorithm)
+    if value is None:
+        raise SignatureUnproven(image=image_id, hash_method=claim.hash_method)
+    signature.verify(claim, bytes.fromhex(value), certificates)
+    return True
+
+
+def _kept(tx: Transaction, image_id: str, algorithm: str) -> str | None:
+    """The image's hash by this algorithm, in hexadecimal, where it was taken."""
+    i, h = images.c, hashes.c
+    own = select(i.os_hash_value).where(i.id == image_id, i.os_hash_algo == algorithm)
+    more = select(h.value).where(h.image_id == image_id, h.algorithm == algorithm)
+    value = tx.value(own) or tx.value(more)
+    return None if value is None else str(value)

@@ -1,0 +1,109 @@
+"""Signed images through a whole cloud: verified when their data come in, and again wherever they go out."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.images.test_signature import ID, KEYS, certificate, signed
+from tests.safety.ways import Scene, scene
+
+DATA = bytes(range(256)) * 8192
+PATCH = {"content-type": "application/openstack-images-v2.1-json-patch"}
+
+
+@pytest.fixture
+def cloud(state_dir: Path) -> Iterator[Scene]:
+    with scene(state_dir) as found:
+        folder = state_dir / "certificates"
+        folder.mkdir()
+        (folder / f"{ID}.pem").write_bytes(certificate(KEYS["RSA-PSS"]))
+        yield found
+
+
+def patched(cloud: Scene, id: str, **values: str) -> None:
+    changes = [{"op": "add", "path": f"/{name}", "value": value} for name, value in values.items()]
+    body = json.dumps(changes).encode()
+    assert cloud.cloud.call("PATCH", f"/image/v2/images/{id}", content=body, headers=PATCH).status == 200
+
+
+def volume(cloud: Scene, id: str) -> Any:
+    asked = {"volume": {"size": 1, "imageRef": id}}
+    return cloud.cloud.call("POST", "/volume/v3/volumes", asked, headers={"openstack-api-version": "volume 3.71"})
+
+
+def properties(hash_method: str = "SHA-256", data: bytes = DATA) -> dict[str, str]:
+    return {name: str(value) for name, value in signed(data, "RSA-PSS", hash_method).items()}
+
+
+@pytest.mark.parametrize("hash_method", ["SHA-256", "SHA-512"])
+@pytest.mark.parametrize("way", [Scene.by_upload, Scene.by_stage, Scene.by_web])
+def test_a_signed_image_is_verified_when_it_comes_in(cloud: Scene, hash_method: str, way: Callable[..., Any]) -> None:
+    id = cloud.create("raw", **properties(hash_method))
+    way(cloud, id, DATA)
+    assert cloud.show(id)["status"] == "active"
+    assert cloud.data(id) == DATA
+    made = volume(cloud, id)
+    assert made.status == 202, made.body
+    shown = cloud.cloud.call("GET", f"/volume/v3/volumes/{made.json['volume']['id']}").json["volume"]
+    assert shown["volume_image_metadata"]["signature_verified"] == "True"
+
+
+@pytest.mark.parametrize("way", [Scene.by_upload, Scene.by_stage, Scene.by_web])
+def test_other_data_than_were_signed_are_refused(cloud: Scene, way: Callable[..., Any]) -> None:
+    id = cloud.create("raw", **properties())
+    status, reason = way(cloud, id, DATA[:-1] + b"\0")
+    assert status in (400, 202) and "not that of these data" in reason
+    assert cloud.show(id)["status"] == "queued"
+    assert cloud.show(id)["checksum"] is None
+    cloud.empty()
+    assert way(cloud, id, DATA)[0] in (204, 202)
+    assert cloud.show(id)["status"] == "active"
+
+
+# fmt: off
+REFUSED = {
+    "another certificate":  ({"img_signature_certificate_uuid": "5e75e75e-0000-4000-8000-000000000002"}, 400),
+    "a certificate's path": ({"img_signature_certificate_uuid": "../certificates/" + ID},                400),
+    "another hash":         ({"img_signature_hash_method": "MD5"},                                       400),
+    "another key type":     ({"img_signature_key_type": "DSA"},                                          400),
+    "another signature":    ({"img_signature": base64.b64encode(bytes(256)).decode()},                   400),
+    "a hash nobody took":   ({"img_signature_hash_method": "SHA-384"},                                   409),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_signature_that_does_not_hold_any_more_keeps_the_data_in(cloud: Scene, what: str) -> None:
+    changes, status = REFUSED[what]
+    id = cloud.create("raw", **properties())
+    assert cloud.by_upload(id, DATA)[0] == 204
+    patched(cloud, id, **changes)
+    reply = cloud.cloud.call("GET", f"/image/v2/images/{id}/file")
+    assert reply.status == status, reply.body
+    assert DATA[:100] not in reply.body
+    part = cloud.cloud.call("GET", f"/image/v2/images/{id}/file", headers={"range": "bytes=0-9"})
+    assert part.status == status
+    assert volume(cloud, id).status == status
+    assert cloud.cloud.call("GET", "/volume/v3/volumes").json["volumes"] == []
+    patched(cloud, id, **properties())
+    assert cloud.data(id) == DATA
+
+
+@pytest.mark.parametrize("what", ["another certificate", "another hash", "another key type"])
+def test_an_upload_whose_signature_nobody_can_verify_is_refused(cloud: Scene, what: str) -> None:
+    id = cloud.create("raw", **{**properties(), **REFUSED[what][0]})
+    assert cloud.by_upload(id, DATA)[0] == 400
+    assert cloud.show(id)["status"] == "queued"
+    cloud.empty()
+
+
+def test_a_signature_is_not_there_because_a_property_says_so(cloud: Scene) -> None:
+    id = cloud.create("raw", signature_verified="True")
+    assert cloud.by_upload(id, DATA)[0] == 204
+    made = volume(cloud, id)
+    shown = cloud.cloud.call("GET", f"/volume/v3/volumes/{made.json['volume']['id']}").json["volume"]
+    assert shown["volume_image_metadata"]["signature_verified"] == "False"
