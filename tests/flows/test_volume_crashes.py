@@ -9,7 +9,7 @@ import pytest
 
 from moorage.flows.registry import FLOWS
 from moorage.operations.records import State
-from tests.flows import upload_scenes, volume_scenes
+from tests.flows import image_volume_scenes, upload_scenes, volume_scenes
 from tests.operations import crash
 from tests.operations.crash import Point, Scene
 
@@ -20,6 +20,7 @@ SCENES = {
     "freeze-volume": volume_scenes.freeze,
     "volume-from-volume": volume_scenes.copy,
     "volume-from-image": volume_scenes.from_image,
+    "volume-from-image-volume": image_volume_scenes.from_image_volume,
     "volume-from-conversion": volume_scenes.from_foreign_image,
     "publish-attachment": volume_scenes.publish,
     "queue-attachment": volume_scenes.wait_in_queue,

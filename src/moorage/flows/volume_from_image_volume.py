@@ -87,8 +87,15 @@ def head(work: Work) -> Mapping[str, Any]:
 
 
 def take_back(work: Work) -> None:
-    """The volume is without the head that this operation has given it, and nothing of it is left that no row names."""
+    """
+    The volume is without the head that this operation has given it, and waits for the image-volume no more; nothing of
+    it is left that no row names.
+    """
     take_back_head(work)
+    with work.transaction() as tx:
+        for row in tx.lock(volumes, [work.resource_id]):
+            if row["base"] == work.input["source"]:
+                tx.change(volumes, row["id"], {"base": None})
     backend = backend_of(work)
     with work.rooms.database.read() as tx:
         left = [name for name in backend.layers() if name.startswith(prefix(work)) and not layers.row_of(tx, name)]
