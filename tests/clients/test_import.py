@@ -142,6 +142,8 @@ def test_openstack_stages_and_imports(host: Host, user: Connection, file: str) -
     whole(settled(user, id), *STORES)
     tasks = user.image.get(f"/images/{id}/tasks").json()["tasks"]
     assert [task["status"] for task in tasks] == ["success", "success"]
+    run("set", "--name", "other", "--property", "colour=blue", id)  # sends back what it was shown of the import, too
+    assert user.image.get_image(id).name == "other"
     run("save", "--file", file + ".back", id)
     assert Path(file + ".back").read_bytes() == DATA
     run("delete", id)
