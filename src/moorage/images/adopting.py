@@ -56,11 +56,16 @@ def addable_locked(tx: Transaction, caller: Caller, id: str, url: str) -> Mappin
     return _addable(tx, caller, find_locked(tx, caller, id), url)
 
 
-def _addable(tx: Transaction, caller: Caller, image: Mapping[str, Any], url: str) -> Mapping[str, Any]:
+def may_say(caller: Caller, image: Mapping[str, Any], url: str) -> None:
+    """Refuse who may not say that the image's bytes are at `url`."""
     if url.lower().startswith(ANYBODYS) and not caller.is_service:
         rules.permit_on(caller, rules.ADD_OWN_LOCATION, image)
     else:
         caller.must(rules.ADD_LOCATION)
+
+
+def _addable(tx: Transaction, caller: Caller, image: Mapping[str, Any], url: str) -> Mapping[str, Any]:
+    may_say(caller, image, url)
     if image["state"] != State.QUEUED:
         at, target = image["state"], LIFE["import"].target
         raise TransitionRefused(state=at, target=target, image=image["id"], blockers=blockers(tx, image))

@@ -81,6 +81,18 @@ class LocationsOff(Problem):
     status, code = 403, "image.locations-off"
 
 
+class LocationMissing(NotFound):
+    """Image {image} has no location number {index}."""
+
+    code = "image.location-missing"
+
+
+class LocationsKept(Problem):
+    """Image {image} keeps its last location: delete the image instead."""
+
+    status, code = 403, "image.locations-kept"
+
+
 class NotOwner(Problem):
     """You are not permitted to {do} images owned by '{owner}'."""
 

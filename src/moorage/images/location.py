@@ -36,10 +36,10 @@ LIFE = lifecycle(
 # fmt: on
 
 
-def hold(tx: Transaction, image_id: str, store: str, name: str) -> None:
-    """The image's bytes are in `store` under `name`."""
+def hold(tx: Transaction, image_id: str, store: str, name: str, details: Mapping[str, Any] | None = None) -> None:
+    """The image's bytes are in `store` under `name`; clients want these `details` to be remembered of that."""
     values = {"image_id": image_id, "store": store, "object": name, "state": State.HELD, "adopted": is_adopted(name)}
-    tx.run(insert(locations).values(id=new_uuid(), created_at=tx.now, **values))
+    tx.run(insert(locations).values(id=new_uuid(), created_at=tx.now, details=dict(details or {}) or None, **values))
 
 
 def held(tx: Transaction, image_id: str) -> Sequence[Mapping[str, Any]]:

@@ -27,6 +27,7 @@ STORES       = Rule("stores_info_detail",    Needs.SERVICE)
 LOCATIONS    = Rule("fetch_image_location",  Needs.SERVICE)
 ADD_LOCATION = Rule("add_image_location",    Needs.SERVICE)
 ADD_OWN_LOCATION = Rule("add_image_location", Needs.MEMBER)  # where everybody can look
+SET_LOCATION = Rule("set_image_location",    Needs.MEMBER)   # the old way
 COPY         = Rule("copy_image",            Needs.ADMIN)
 COPY_OWN     = Rule("copy_image",            Needs.MEMBER)   # where the configuration lets owners copy
 DROP_COPY    = Rule("delete_image_location", Needs.ADMIN)

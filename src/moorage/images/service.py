@@ -39,6 +39,7 @@ class Image:
     tags: Sequence[str] = ()
     stores: Sequence[str] = ()  #: where its bytes are
     progress: Progress | None = None  #: of its last import, or copy
+    places: Sequence[Mapping[str, Any]] = ()  #: its locations
 
 
 def gather(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> list[Image]:
@@ -48,18 +49,25 @@ def gather(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> list[Image]:
         return []
     kept: dict[str, dict[str, str | None]] = {id: {} for id in ids}
     tagged: dict[str, list[str]] = {id: [] for id in ids}
-    placed: dict[str, list[str]] = {id: [] for id in ids}
+    placed: dict[str, list[Mapping[str, Any]]] = {id: [] for id in ids}
     p, t, l = properties.c, tags.c, locations.c  # noqa: E741
     for row in tx.all(select(properties).where(among(p.image_id, ids)).order_by(p.name)):
         kept[row["image_id"]][row["name"]] = row["value"]
     for row in tx.all(select(tags).where(among(t.image_id, ids)).order_by(t.tag)):
         tagged[row["image_id"]].append(row["tag"])
     held = select(locations).where(among(l.image_id, ids), l.state == location.State.HELD)
-    for row in tx.all(held.order_by(l.store)):
-        placed[row["image_id"]].append(row["store"])
+    for row in tx.all(held.order_by(l.store, l.created_at, l.id)):
+        placed[row["image_id"]].append(row)
     under_way = progress_of(tx, [row["import_id"] for row in rows if row["import_id"] is not None])
     return [
-        Image(row, kept[row["id"]], tagged[row["id"]], placed[row["id"]], under_way.get(row["import_id"]))
+        Image(
+            row,
+            kept[row["id"]],
+            tagged[row["id"]],
+            list(dict.fromkeys(place["store"] for place in placed[row["id"]])),
+            under_way.get(row["import_id"]),
+            placed[row["id"]],
+        )
         for row in rows
     ]
 

@@ -29,6 +29,7 @@ class Known:
     virtual_size: int | None = None
     read_as: str | None = None  #: None: nobody has looked, so that nothing is made of them yet
     os_hash_algo: str | None = None  #: that the value is of, or is going to be
+    details: Mapping[str, Any] | None = None  #: what clients want to be remembered of the place
     os_hash_value: str | None = None  #: said by somebody whom the configuration trusts
 
 
@@ -52,7 +53,7 @@ def appear(
         os_hash_value=known.os_hash_value,
     )
     for store, name in places.items():
-        location.hold(tx, id, store, name)
+        location.hold(tx, id, store, name, known.details)
     facts = {"size": known.size, "store": ",".join(places), "hashed": False}
     events.record(tx, "image.active", "image", id, image["owner"], request_id, **facts)
     return True

@@ -18,7 +18,7 @@ from moorage.drivers.stores.http import HttpStore
 from moorage.operations import journal
 from moorage.operations.records import operations
 from tests.drivers.fetch.web import answer, web
-from tests.images.cloud import ImageCloud, Reply, running
+from tests.images.cloud import PATCH, ImageCloud, Reply, running
 
 DATA = os.urandom((4 << 20) + 77)
 SHA512, MD5 = hashlib.sha512(DATA).hexdigest(), hashlib.md5(DATA).hexdigest()
@@ -211,3 +211,69 @@ def test_whoever_does_not_want_hashes_computed_gets_what_was_said_or_none(make: 
     assert (image["status"], image["checksum"]) == ("active", None)
     assert (image["os_hash_algo"], image["os_hash_value"]) == (("sha512", SHA512) if told else (None, None))
     assert it.cloud.call("GET", f"/image/v2/images/{id}/file").body == DATA
+
+
+def patch(it: Web, id: str, *changes: dict[str, Any], as_: str = "alice") -> Reply:
+    return it.cloud.call("PATCH", f"/image/v2/images/{id}", list(changes), as_=as_, headers=PATCH)
+
+
+def add(url: str, path: str = "/locations/-", said: dict[str, str] | None = None, **metadata: Any) -> dict[str, Any]:
+    value = {"url": url, "metadata": metadata, **({"validation_data": said} if said else {})}
+    return {"op": "add", "path": path, "value": value}
+
+
+def test_the_old_way_is_closed_unless_it_is_opened(make: Callable[..., Web]) -> None:
+    it = make()
+    id = it.cloud.image()
+    assert patch(it, id, add(it.site.url("/disk.raw"))).status == 403
+    assert not {"locations", "direct_url"} & it.cloud.show(id).keys()
+
+
+def test_the_old_way(make: Callable[..., Web]) -> None:
+    it = make(show_multiple_locations=True, show_image_direct_url=True)
+    id, url, other = it.cloud.image(), it.site.url("/disk.raw"), it.serve("/mirror.raw", DATA)
+    assert it.cloud.show(id, "alice")["locations"] == []
+    bad = [
+        (400, add("file:///etc/passwd")), (400, add(url, "/locations/x")), (400, add(url, "/locations/1/url")),
+        (403, add("cinder://x/y")), (400, {"op": "add", "path": "/locations/-", "value": {"url": url}}),
+        (403, {"op": "replace", "path": "/locations", "value": []}),
+        (400, {"op": "replace", "path": "/locations/0", "value": {"url": url, "metadata": {}}}),
+    ]  # fmt: skip
+    for status, change in bad:
+        reply = patch(it, id, change)
+        assert reply.status in (status, 400), (change, reply.body)
+        queued_without_a_trace(it, id)
+    both = patch(it, id, add(url, mirror="a"), {"op": "replace", "path": "/name", "value": "named"})
+    assert (both.status, both.json["status"], both.json["name"]) == (200, "active", "named")
+    assert both.json["locations"] == [{"url": url, "metadata": {"mirror": "a", "store": "web"}}]
+    assert both.json["direct_url"] == url
+    eventually(lambda: it.cloud.show(id)["checksum"] == MD5)
+    assert patch(it, id, add(url)).status == 400
+    assert patch(it, id, add(it.serve("/short.raw", DATA[:-1]))).status == 409
+    wrong = {"os_hash_algo": "sha512", "os_hash_value": "0" * 128}
+    assert patch(it, id, add(other, said=wrong)).status == 409
+    assert patch(it, id, add(other, said={**wrong, "os_hash_value": SHA512})).status == 200
+    assert [place["url"] for place in it.cloud.show(id)["locations"]] == [url, other]
+    places = [{"url": other, "metadata": {"b": "2"}}, {"url": url, "metadata": {}}]
+    assert patch(it, id, {"op": "replace", "path": "/locations", "value": places}).status == 200
+    assert [place["metadata"] for place in it.cloud.show(id)["locations"]] == [
+        {"store": "web"},
+        {"b": "2", "store": "web"},
+    ]
+    assert patch(it, id, {"op": "replace", "path": "/locations", "value": places[:1]}).status == 400
+    assert patch(it, id, {"op": "remove", "path": "/locations/0"}).status == 403
+    assert patch(it, id, {"op": "remove", "path": "/locations/7"}, as_="root").status == 404
+    assert patch(it, id, {"op": "remove", "path": "/locations/0"}, as_="root").status == 200
+    assert patch(it, id, {"op": "remove", "path": "/locations/0"}, as_="root").status == 403
+    assert [place["url"] for place in it.cloud.show(id)["locations"]] == [other]
+    assert it.cloud.call("GET", f"/image/v2/images/{id}/file").body == DATA
+
+
+def test_I11_the_old_way_trusts_no_hash_either(make: Callable[..., Web]) -> None:
+    it = make(show_multiple_locations=True)
+    id = it.cloud.image()
+    wrong = {"os_hash_algo": "sha512", "os_hash_value": "0" * 128}
+    reply = patch(it, id, add(it.site.url("/disk.raw"), said=wrong))
+    assert (reply.status, reply.json["status"], reply.json["locations"]) == (200, "importing", [])
+    eventually(lambda: it.cloud.show(id)["status"] == "queued")
+    queued_without_a_trace(it, id)

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from moorage.api.image import queries
+from moorage.api.image import queries, relocating
 from moorage.api.image.fields import check_names, columns_of, properties_of
 from moorage.api.image.media import PATCHES
 from moorage.api.image.patches import parse
 from moorage.api.image.views import shown
-from moorage.api.request import Answer, Later, Request
+from moorage.api.request import Answer, Later, Outcome, Request
 from moorage.core.errors import Malformed, UnsupportedContent
 from moorage.flows.images.asking import methods_of
 from moorage.flows.images.delete import begin_delete
@@ -73,11 +73,13 @@ def index(ask: Request) -> Answer:
     return Answer(body={"images": found, "schema": "/v2/schemas/images", **links})
 
 
-def update(ask: Request) -> Answer:
+def update(ask: Request) -> Outcome:
     """Change an image, all of what is asked or nothing."""
     kind = ask.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind not in PATCHES:
         raise PatchKindUnknown(kind=kind[:100], accepted=", ".join(PATCHES))
+    if ask.rooms.settings.images.show_multiple_locations and relocating.concerns(ask.body, kind):
+        return relocating.update(ask, kind)
     changes = parse(ask.body, kind)
     with ask.write() as tx:
         change(tx, ask.caller, ask.params["id"], changes, ask.rooms.settings.images)

@@ -1,13 +1,10 @@
 """Locations of images: shown to services; said by services, and by owners where everybody can look."""
 
-from typing import Any
-
 from moorage.api.image.images import bodiless
+from moorage.api.image.places import told
 from moorage.api.request import Answer, Elsewhere, Outcome, Request
-from moorage.core.errors import Problem
 from moorage.flows.images import locate
 from moorage.flows.images.locate import Found
-from moorage.flows.images.stores import by_weight, store_of
 from moorage.images import adopting, location, rules
 from moorage.images.adopting import Said
 from moorage.images.visibility import find
@@ -21,19 +18,6 @@ def index(ask: Request) -> Outcome:
         ask.caller.must(rules.LOCATIONS)
         held = location.held(tx, image["id"])
     return Elsewhere(lambda: told(ask, held), lambda found: Answer(body=found))
-
-
-def told(ask: Request, held: Any) -> list[dict[str, Any]]:
-    """Where the data are, the store that is read first at the beginning; stores may have to be asked for that."""
-    by_store: dict[str, list[dict[str, Any]]] = {}
-    for row in held:
-        try:
-            url = store_of(ask.rooms, row["store"]).url(row["object"])
-        except Problem:
-            continue  # a store that is down, or not configured any more, has nothing to show
-        shown = {"url": url, "metadata": {**(row["details"] or {}), "store": row["store"]}}
-        by_store.setdefault(row["store"], []).append(shown)
-    return [shown for id in by_weight(ask.rooms, by_store) for shown in by_store[id]]
 
 
 def create(ask: Request) -> Outcome:

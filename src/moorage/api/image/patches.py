@@ -26,9 +26,13 @@ _PROPERTY = Body(IMAGE["additionalProperties"])
 
 def parse(body: list[dict[str, Any]], kind: str) -> list[Change]:
     """The changes that `body`, of one of the two media types, asks for."""
-    read = _operation_2_0 if kind == PATCH_2_0 else _operation_2_1
-    changes = [_change(*read(item), add_replaces=kind != PATCH_2_0) for item in body]
+    changes = [_change(*operation_of(item, kind), add_replaces=kind != PATCH_2_0) for item in body]
     return [change for change in changes if change is not None]
+
+
+def operation_of(item: Mapping[str, Any], kind: str) -> tuple[str, Any, Any, bool]:
+    """Operation, path and value of one change, and whether it has a value."""
+    return _operation_2_0(item) if kind == PATCH_2_0 else _operation_2_1(item)
 
 
 def _operation_2_1(item: Mapping[str, Any]) -> tuple[str, Any, Any, bool]:

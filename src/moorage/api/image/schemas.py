@@ -40,7 +40,7 @@ _HASHES = {
     "os_hash_algo": {"type": "string", "maxLength": 64},
     "os_hash_value": {"type": "string", "maxLength": 128},
 }
-_LOCATION = {
+LOCATION = {
     "type": "object",
     "properties": {
         "url": {"type": "string", "maxLength": 255},
@@ -82,7 +82,7 @@ _IMAGE = {
     "file": _told("Path of the data"),
     "stores": _told("The stores that hold the data, separated by commas, the one that is read first at the beginning"),
     "schema": _told("Path of this schema"),
-    "locations": _field("Where stores keep the data; not shown here", "array", items=_LOCATION),
+    "locations": _field("Where stores keep the data; not shown here", "array", items=LOCATION),
     "kernel_id": _known("Image of the kernel to boot with", _or_null("string"), pattern=_UUID),
     "ramdisk_id": _known("Image of the initial RAM disk to boot with", _or_null("string"), pattern=_UUID),
     "instance_uuid": _known("The server that the image is a snapshot of"),

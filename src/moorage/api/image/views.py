@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from moorage.api.image.places import fields
 from moorage.api.request import Request
 from moorage.api.views import Constant, Field, View, moment
 from moorage.flows.images.stores import by_weight
@@ -54,6 +55,7 @@ def shown(ask: Request, image: Image) -> dict[str, Any]:
     body = {**properties, **IMAGE(image.row, ask.version, ask.caller), "tags": list(image.tags)}
     if image.stores and (ask.caller.is_admin or image.row["state"] != State.DEACTIVATED):
         body["stores"] = ",".join(by_weight(ask.rooms, image.stores))
+    body |= fields(ask, image.row, image.places)
     if image.progress is not None:
         body |= _progress(image.progress)
     return body

@@ -70,7 +70,16 @@ def _adopting(rooms: Rooms) -> Iterable[str]:
     return [id for id, store in rooms.stores.items() if store.traits.adopts]
 
 
-def begin(tx: Transaction, rooms: Rooms, caller: Caller, id: str, url: str, said: Said | None, found: Found) -> str:
+def begin(
+    tx: Transaction,
+    rooms: Rooms,
+    caller: Caller,
+    id: str,
+    url: str,
+    said: Said | None,
+    found: Found,
+    details: Mapping[str, Any] | None = None,
+) -> str:
     """The image has its bytes, or an operation compares them first; the id of the task."""
     settings, operation = rooms.settings.images, new_uuid()
     room = allowance.lock_of(tx, id, settings)  # before the image is
@@ -88,6 +97,7 @@ def begin(tx: Transaction, rooms: Rooms, caller: Caller, id: str, url: str, said
         found.size,
         os_hash_algo=said.algorithm if said else settings.hash_algorithm if settings.do_secure_hash else None,
         os_hash_value=said.value if said else None,
+        details=details,
     )
     unhashed.appear(tx, id, operation, known, {found.store: found.name}, caller.request_id)
     task.succeed(tx, operation, {"image_id": id}, "")

@@ -1,0 +1,147 @@
+"""
+Change the locations of an image in the old way, by PATCH, where the configuration lets that be done.
+
+The first location of an image that waits for bytes is taken in as `locate` does. More of them have to be as large, and
+what is said of them has to be what is known; the last one stays.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from moorage.core.caller import Caller
+from moorage.core.errors import Conflict, Malformed
+from moorage.database import Transaction
+from moorage.flows.images import locate
+from moorage.flows.images.delete_location import begin_delete_location
+from moorage.flows.images.locate import Found
+from moorage.flows.rooms import Rooms
+from moorage.images import adopting, location, rules
+from moorage.images.adopting import Said
+from moorage.images.errors import LocationMissing, LocationsKept
+from moorage.images.image import State
+from moorage.images.records import locations
+from moorage.images.visibility import find, find_locked
+from moorage.operations import events
+
+
+class NotTheSame(Conflict):
+    """What is said of the data at {url} is not what is known of image {image}."""
+
+    code = "image.location-differs"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A location as a client says it."""
+
+    url: str
+    metadata: Mapping[str, Any]
+    said: Said | None = None
+
+
+@dataclass(frozen=True)
+class Add:
+    """One more location."""
+
+    place: Place
+
+
+@dataclass(frozen=True)
+class Remove:
+    """The location number `index` is none any more."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Replace:
+    """These are the locations; where there are some already, they are the same with other metadata."""
+
+    places: Sequence[Place]
+
+
+Wish = Add | Remove | Replace
+
+
+def urls(wishes: Sequence[Wish]) -> list[str]:
+    """What is to be looked for."""
+    added = [wish.place.url for wish in wishes if isinstance(wish, Add)]
+    return list(dict.fromkeys([*added, *(p.url for wish in wishes if isinstance(wish, Replace) for p in wish.places)]))
+
+
+def may(tx: Transaction, caller: Caller, id: str) -> None:
+    """Refuse who may not change the image's locations."""
+    rules.permit_on(caller, rules.SET_LOCATION, find(tx, caller, id))
+
+
+def change(
+    tx: Transaction, rooms: Rooms, caller: Caller, id: str, wishes: Sequence[Wish], found: Mapping[str, Found]
+) -> None:
+    """The image's locations are as they are wished; all or none."""
+    for wish in wishes:
+        if isinstance(wish, Add):
+            _add(tx, rooms, caller, id, wish.place, found[wish.place.url])
+        elif isinstance(wish, Remove):
+            _remove(tx, rooms, caller, id, wish.index)
+        else:
+            _replace(tx, rooms, caller, id, wish.places, found)
+
+
+def _add(tx: Transaction, rooms: Rooms, caller: Caller, id: str, place: Place, found: Found) -> None:
+    image = find(tx, caller, id)
+    if image["state"] == State.QUEUED:
+        locate.begin(tx, rooms, caller, id, place.url, place.said, found, _kept(place.metadata))
+        return
+    image = find_locked(tx, caller, id)
+    adopting.may_say(caller, image, place.url)
+    if image["state"] != State.ACTIVE:
+        raise Conflict(reason=f"Image {id} is {image['state']}: its locations cannot be changed.")
+    if any((row["store"], row["object"]) == (found.store, found.name) for row in location.held(tx, id)):
+        raise Malformed(reason=f"The image has the location {place.url} already.")
+    known = (image["os_hash_algo"], image["os_hash_value"])
+    if found.size != image["size"] or (place.said and (place.said.algorithm, place.said.value) != known):
+        raise NotTheSame(url=place.url, image=id)
+    location.hold(tx, id, found.store, found.name, _kept(place.metadata))
+    events.record(tx, "image.located", "image", id, image["owner"], caller.request_id, store=found.store)
+
+
+def _remove(tx: Transaction, rooms: Rooms, caller: Caller, id: str, index: int) -> None:
+    image = find_locked(tx, caller, id)
+    rules.permit_on(caller, rules.DROP_COPY, image)
+    if image["state"] != State.ACTIVE:
+        raise Conflict(reason=f"Image {id} is {image['state']}: its locations cannot be changed.")
+    held = location.held(tx, id)
+    if index >= len(held):
+        raise LocationMissing(index=index, image=id)
+    if len(held) == 1:
+        raise LocationsKept(image=id)
+    row = held[index]
+    if row["adopted"]:
+        tx.run(locations.delete().where(locations.c.id == row["id"]))
+        events.record(tx, "image.store-left", "image", id, image["owner"], caller.request_id, store=row["store"])
+    else:
+        begin_delete_location(tx, rooms, caller, row["store"], id)
+
+
+def _replace(
+    tx: Transaction, rooms: Rooms, caller: Caller, id: str, places: Sequence[Place], found: Mapping[str, Found]
+) -> None:
+    image, held = find(tx, caller, id), location.held(tx, id)
+    if not places:
+        raise LocationsKept(image=id)
+    if image["state"] == State.QUEUED and not held:
+        for place in places:
+            _add(tx, rooms, caller, id, place, found[place.url])
+        return
+    rows = {(row["store"], row["object"]): row for row in held}
+    named = {(found[place.url].store, found[place.url].name): place for place in places}
+    if rows.keys() != named.keys() or len(named) != len(places):
+        raise Malformed(reason="Locations are replaced by the same ones with other metadata.")
+    find_locked(tx, caller, id)
+    for at, place in named.items():
+        tx.run(locations.update().where(locations.c.id == rows[at]["id"]).values(details=_kept(place.metadata) or None))
+
+
+def _kept(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in metadata.items() if name != "store"}
