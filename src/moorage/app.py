@@ -57,6 +57,7 @@ from moorage.operations.tail import Tail
 from moorage.operations.waiting import Ends
 from moorage.place import Place
 from moorage.volumes import bootstrap as volumes_bootstrap
+from moorage.volumes import custody
 from moorage.volumes.backend import Backend
 from moorage.volumes.retention import retention
 
@@ -217,7 +218,11 @@ class App:
     def _store(self, settings: StoreSettings, fetch: Fetch) -> Store:
         owner = self._reader()
         around = Around(
-            host=self.config.host, ours=self.inside, folder=self.place.state / "stores", owner_of=self._owner_of
+            host=self.config.host,
+            ours=self.inside,
+            folder=self.place.state / "stores",
+            owner_of=self._owner_of,
+            trim=self._trim,
         )
         root = settings.path or self.config.state
         options = {"root": root, "owner": owner, "around": around, "fetch": fetch, **vars(settings)}
@@ -230,6 +235,10 @@ class App:
     def _reader(self) -> tuple[int, int] | None:
         """Who may read the files of images besides ourselves: storage daemons and conversions."""
         return (0, self.config.rights.daemon_uid) if os.geteuid() == 0 else None
+
+    def _trim(self, volume: str, size_gib: int) -> None:
+        """An image-volume of ours is shorter, which Block Storage has no call for."""
+        self.database.transact(lambda tx: custody.trim(tx, volume, size_gib))
 
     def _owner_of(self, image: str) -> str | None:
         """The project of an image."""

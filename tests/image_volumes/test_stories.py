@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from moorage.database import Transaction
+from moorage.drivers.stores.volume import writer
 from moorage.images import location
 from moorage.images.records import images
 from tests.cloud import Cloud
@@ -52,7 +53,19 @@ def test_a_length_that_nobody_knows_beforehand_does_no_harm(cloud):
     id, data = scene.new_image(cloud), random_bytes()
     assert scene.put(cloud, id, [data[at : at + 70_000] for at in range(0, len(data), 70_000)]).status == 204
     assert file_of(cloud, id) == data
-    assert image_volume(cloud, id)["metadata"]["image_size"] == str(len(data))
+    row = image_volume(cloud, id)
+    assert (row["metadata"]["image_size"], row["size"]) == (str(len(data)), 1)
+
+
+def test_what_had_to_grow_is_as_large_as_it_needs_in_the_end(cloud, monkeypatch):
+    monkeypatch.setattr(writer, "GIB", MIB)  # so that a volume counts as full early
+    id, data = scene.new_image(cloud), random_bytes(5 * MIB)
+    assert scene.put(cloud, id, [data[at : at + 70_000] for at in range(0, len(data), 70_000)]).status == 204
+    row = image_volume(cloud, id)
+    assert row["size"] == 1, "it was 8 while it was written"
+    assert file_of(cloud, id) == data
+    assert content(cloud, volume(cloud, id), len(data)) == data
+    assert content(cloud, row["id"], len(data)) == data
 
 
 def test_a_project_sees_none_of_these_volumes_and_is_charged_for_none(cloud, kept):

@@ -9,12 +9,13 @@ would change it, or take it from under its readers, is refused, and the refusal 
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from moorage.core.caller import MOORAGE, Caller
 from moorage.core.errors import Blocker, Conflict
 from moorage.database import Transaction
-from moorage.volumes.records import volumes
+from moorage.operations import events
+from moorage.volumes.records import layers, volumes
 
 IMAGE, OWNER = "glance_image_id", "image_owner"
 STORE, OBJECT, STATE, READY = "moorage_store", "moorage_object", "moorage_state", "ready"
@@ -40,6 +41,20 @@ def permit(caller: Caller, row: Mapping[str, Any]) -> None:
     if image is not None and caller.user_id != MOORAGE:
         owner = row["metadata"].get(OWNER) or None
         raise KeptForImage(id=row["id"], image=image, blockers=(Blocker("image", image, owner),))
+
+
+def trim(tx: Transaction, id: str, size_gib: int) -> None:
+    """
+    The image-volume `id`, which nobody has written behind that, is `size_gib` large and no larger. Its file keeps what
+    is behind as a hole, which takes no room: layers are never cut.
+    """
+    for row in tx.lock(volumes, [id]):
+        if image_of(row) is None or row["readonly"] or row["status"] != "available" or row["size_gib"] <= size_gib:
+            continue
+        size_bytes = size_gib << 30
+        tx.run(update(layers).where(layers.c.id == row["head"]).values(size_bytes=size_bytes))
+        tx.change(volumes, id, {"size_gib": size_gib, "updated_at": tx.now})
+        events.record(tx, "volume.trimmed", "volume", id, row["project_id"], size_gib=size_gib)
 
 
 def holder(tx: Transaction, image: str, store: str, name: str) -> Mapping[str, Any] | None:
