@@ -26,6 +26,7 @@ RULE = {
     **dict.fromkeys(DOMAINS.split(), "core database operations"),
     "drivers":                  f"core {CONTRACTS}",
     "drivers.stores.volume":    f"core {CONTRACTS} drivers client",
+    "drivers.remotes":          f"core {CONTRACTS} drivers client",
     "drivers.transformations":  f"core {CONTRACTS} drivers images.formats",
     "flows":                    f"core database operations {DOMAINS}",
     "api":                      f"core database operations flows {DOMAINS}",

@@ -28,6 +28,7 @@ from moorage.drivers.certificates.directory import DirectoryCertificates
 from moorage.drivers.compute import HttpCompute, Reach
 from moorage.drivers.connectors import registry as connectors
 from moorage.drivers.fetch.client import GuardedFetch
+from moorage.drivers.remotes.glance import GlanceDownload
 from moorage.drivers.stores import registry as stores
 from moorage.drivers.stores.health import Watched
 from moorage.drivers.stores.volume.build import Around
@@ -46,6 +47,7 @@ from moorage.identity import bootstrap as identity_bootstrap
 from moorage.identity.deputy import Deputy
 from moorage.identity.tokens import Tokens
 from moorage.images.fetch import Fetch
+from moorage.images.method import Method
 from moorage.images.records import images
 from moorage.images.retention import retention as image_retention
 from moorage.images.store import Store
@@ -178,7 +180,7 @@ class App:
             fetch=fetch,
             certificates=DirectoryCertificates(Path(config.images.certificates or config.state / "certificates")),
             transformations=transformations.build(config.stores, rights),
-            methods={WebDownload.name: WebDownload(fetch)},
+            methods={WebDownload.name: WebDownload(fetch), **self._remotes()},
             settings=config,
             identity=tokens,
             compute=HttpCompute(compute),
@@ -227,6 +229,10 @@ class App:
         root = settings.path or self.config.state
         options = {"root": root, "owner": owner, "around": around, "fetch": fetch, **vars(settings)}
         return Watched(stores.build(settings.kind, settings.id, options))
+
+    def _remotes(self) -> dict[str, Method]:
+        """The way to import from other clouds, where the configuration names any."""
+        return {GlanceDownload.name: GlanceDownload(self.config.remotes)} if self.config.remotes else {}
 
     def _staging(self) -> Store:
         root = self.config.images.staging_path or self.config.state

@@ -19,6 +19,7 @@ from typing import Any
 
 from moorage.core.errors import Problem
 from moorage.drivers.fetch.settings import FetchSettings
+from moorage.drivers.remotes.settings import RemoteSettings
 from moorage.drivers.stores.s3.settings import S3Settings
 from moorage.drivers.stores.swift.settings import SwiftSettings
 from moorage.drivers.stores.volume.settings import VolumeStoreSettings
@@ -92,6 +93,7 @@ class Config:
     fetch: FetchSettings = field(default_factory=FetchSettings)  #: the table `[fetch]`
     rights: RightsSettings = field(default_factory=RightsSettings)  #: the table `[rights]`
     backends: tuple[BackendSettings, ...] = (BackendSettings(),)  #: the tables `[[backends]]`
+    remotes: tuple[RemoteSettings, ...] = ()  #: the tables `[[remotes]]`
     stores: tuple[StoreSettings, ...] = (StoreSettings(),)  #: the tables `[[stores]]`
     state: Path = Path()  #: the state directory; set by `--state`, not in the file
 
@@ -136,7 +138,15 @@ def load(path: Path | None, state: Path, **overrides: Any) -> Config:
         raise BadConfiguration(reason="`state` is set by --state or $MOORAGE_STATE, not in the file.")
     read: Config = _read(Config, raw, "")
     check_stores(read.stores)
+    check_remotes(read.remotes)
     return dataclasses.replace(read, state=state)
+
+
+def check_remotes(remotes: tuple[RemoteSettings, ...]) -> None:
+    """Refuse other clouds that cannot be told apart, or asked."""
+    names = [remote.name for remote in remotes]
+    if not all(remote.name and remote.auth_url for remote in remotes) or len(set(names)) < len(names):
+        raise BadConfiguration(reason="remotes: each has a name of its own, and an auth_url.")
 
 
 def check_stores(stores: tuple[StoreSettings, ...]) -> None:

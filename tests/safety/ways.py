@@ -77,7 +77,7 @@ class Scene:
     def left(self) -> list[str]:
         """Files of images and stages, and in scratch, anywhere in the state directory."""
         found = []
-        for top in ("images", "staging", "scratch", "raw", "qcow2"):
+        for top in ("images", "staging", "scratch", "raw", "qcow2", "unpacking"):
             folder = self.state / top
             found += [str(path.relative_to(self.state)) for path in folder.rglob("*") if path.is_file()]
         return found

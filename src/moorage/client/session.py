@@ -39,6 +39,12 @@ class Session:
         self._token = None
         return self._ask(service, method, path, body, version, more).body
 
+    def reach(self, service: str) -> tuple[str, str]:
+        """Where `service` is, and a token for it: for what is not asked in JSON."""
+        if self._token is None:
+            self._log_in()
+        return self._endpoint(service), self._token or ""
+
     def _ask(
         self, service: str, method: str, path: str, body: Any, version: str | None, more: Mapping[str, str]
     ) -> Reply:

@@ -1,0 +1,1 @@
+"""Other clouds' Images, that images are imported from."""
