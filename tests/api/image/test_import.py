@@ -365,3 +365,22 @@ def test_the_ways_are_told(cloud: ImageCloud) -> None:
     made = cloud.call("POST", "/image/v2/images", {})
     assert made.headers["openstack-image-import-methods"] == ",".join(wanted)
     assert made.headers["openstack-image-store-ids"] == "a,b,web"
+
+
+def test_what_is_fetched_stays_within_the_quota(database: Database, state_dir: Path) -> None:
+    """Image reference I17: refused before a store is written, whether or not the size is known beforehand."""
+    stores = {"a": FilesStore("a", state_dir / "a"), "b": Gate("b", state_dir / "b")}
+    with running(database, state_dir, stores, quota_size_total=1) as cloud:
+        method = Web()
+        cloud.rooms.methods = {"web-download": method}
+        for size in (len(DATA), None):
+            method.remote = Remote(size=size)
+            id = cloud.image()
+            gate(cloud).reached.clear()
+            assert start(cloud, id, WEB, all_stores=True).status == 202
+            task = ended(cloud, id)
+            assert (task["status"], "image_size_total" in task["message"]) == ("failure", True), task
+            assert (cloud.show(id)["status"], files(cloud, id)) == ("queued", set())
+            assert not gate(cloud).reached.is_set()
+        assert start(cloud, id, WEB).status == 202
+        assert ended(cloud, id)["status"] == "success"

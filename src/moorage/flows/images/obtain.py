@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from moorage.core.errors import Malformed
+from moorage.database import Transaction
 from moorage.flows.images.clear import STAGING, clear, staging_of
 from moorage.flows.images.progress import Progress
-from moorage.images import staging, task
+from moorage.images import allowance, staging, task
 from moorage.images.errors import MethodUnknown
 from moorage.images.method import FetchBroken, Method, Source
 from moorage.images.store import StoreUnavailable
@@ -55,17 +56,19 @@ def _scratch(work: Work) -> Path:
 
 
 def _fetched(work: Work, method: Method) -> Mapping[str, Any]:
-    limit = work.rooms.settings.images.size_cap
+    limit = _limit(work)
     source = method.open(work.input["checked"], limit, work.check)
     try:
         remote = source.remote
         name = staging.name_of(work.resource_id, work.tag)
         with work.transaction() as tx:
+            _reserve(tx, work, remote.size)
             staging.expect(tx, work.resource_id, name, work.id, remote.size)
         size = _take_in(work, source, name, limit)
     finally:
         source.close()
     with work.transaction() as tx:
+        _reserve(tx, work, size)
         staging.arrive(tx, name, size)
     return {
         "object": name,
@@ -74,6 +77,20 @@ def _fetched(work: Work, method: Method) -> Mapping[str, Any]:
         "container_format": work.input["container_format"] or remote.container_format,
         "properties": dict(remote.properties),
     }
+
+
+def _limit(work: Work) -> int:
+    """How many bytes may come in."""
+    with work.rooms.database.read() as tx:
+        left = allowance.left(tx, work.id)
+    cap: int = work.rooms.settings.images.size_cap
+    return cap if left is None else min(cap, left)
+
+
+def _reserve(tx: Transaction, work: Work, size: int | None) -> None:
+    """The image's owner has room for so many bytes, here and in all stores that are to get them; refused where not."""
+    if size is not None:
+        allowance.adjust(tx, work.id, stored=size * len(work.input["stores"]), staged=size)
 
 
 def _take_in(work: Work, source: Source, name: str, limit: int) -> int:
@@ -87,7 +104,7 @@ def _take_in(work: Work, source: Source, name: str, limit: int) -> int:
         for chunk in source.chunks:
             size += len(chunk)
             if size > limit:
-                raise FetchBroken(reason=f"It is larger than the {limit} bytes that an image may have.")
+                raise FetchBroken(reason=f"It is larger than the {limit} bytes that it may have.")
             expected.feed(chunk)
             writer.write(chunk)
             progress.moved(len(chunk))
@@ -169,6 +186,7 @@ def _carry_out(work: Work, each: Transformation, form: Form, now: Mapping[str, A
         shutil.rmtree(scratch, ignore_errors=True)
     size = store.size(name)
     with work.transaction() as tx:
+        _reserve(tx, work, size)
         staging.arrive(tx, name, size)
     return size
 
