@@ -93,12 +93,13 @@ class Cloud:
             raise Failed(f"{self.name}: {method} {url}: {status} {answer[:300]!r}")
         return json.loads(answer) if answer.startswith(b"{") else None
 
-    def upload(self, image: str, path: Path) -> None:
-        """The file as the data of `image`."""
+    def upload(self, image: str, path: Path, store: str | None = None) -> None:
+        """The file as the data of `image`, in that store if one is named."""
         headers = {
             "X-Auth-Token": self.token,
             "Content-Type": "application/octet-stream",
             "Content-Length": str(path.stat().st_size),
+            **({"X-Image-Meta-Store": store} if store else {}),
         }
         with path.open("rb") as file:
             status, _, answer = self._send("PUT", f"{self.image}/images/{image}/file", headers, file)

@@ -76,12 +76,12 @@ def measure(state: Path, held: str, seconds: float) -> None:
 
 
 @contextmanager
-def moorage(state: Path) -> Iterator[int]:
-    """A Moorage that answers; its pid."""
+def moorage(state: Path, *more: str) -> Iterator[int]:
+    """A Moorage that answers, started with `more` arguments; its pid."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    command = [sys.executable, "-m", "moorage", "up", "--state", str(state), "--listen", address]
+    command = [sys.executable, "-m", "moorage", "up", "--state", str(state), "--listen", address, *more]
     with (state.with_name(state.name + ".log")).open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:

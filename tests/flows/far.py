@@ -48,11 +48,13 @@ class FarStore(FilesStore):
 class Far:
     """What tests do with such a cloud."""
 
-    def __init__(self, cloud: Cloud, root: Path) -> None:
+    def __init__(self, cloud: Cloud, root: Path, *, real: bool = False) -> None:
+        """Unless the store is `real`, it is one that misbehaves as a test wants."""
         self.cloud, self.rooms = cloud, cloud.app.rooms
         self.store = FarStore(root)
         self.info: dict[str, Any] = {}
-        self.rooms.stores["far"] = self.store  # type: ignore[index]
+        if not real:
+            self.rooms.stores["far"] = self.store  # type: ignore[index]
 
     def call(self, method: str, url: str, body: Any = None, **more: Any) -> Any:
         reply = self.cloud.call(method, url, body, headers={**V, **more.pop("headers", {})}, **more)

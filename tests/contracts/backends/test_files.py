@@ -12,6 +12,13 @@ from moorage.drivers.backends.files.layers import DRIVERS
 from moorage.drivers.backends.files.rights import DAEMON_ID
 from moorage.volumes.backend import Foreign
 from tests.contracts.backends.contract import BackendContract
+from tests.contracts.backends.copies import CopiesContract
+
+
+class TestCopiesInFiles(CopiesContract):
+    @pytest.fixture
+    def backend(self, state_dir: Path) -> FilesBackend:
+        return FilesBackend(state_dir / "state", state_dir / "run")
 
 
 class TestFilesBackend(BackendContract):

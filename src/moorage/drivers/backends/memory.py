@@ -102,7 +102,9 @@ class MemoryBackend(Backend):
         return self._copies[copy].missing
 
     def fill_copy(self, copy: str, chunk: int) -> int:
-        kept, at = self._copies[copy], chunk * CHUNK_BYTES
+        kept, at = self._copies.get(copy), chunk * CHUNK_BYTES
+        if kept is None:
+            raise Conflict(reason=f"There is no copy {copy}.")
         if chunk in kept.chunks or self._supply is None:
             return 0
         length = min(CHUNK_BYTES, kept.size - at)
