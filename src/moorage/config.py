@@ -85,7 +85,7 @@ class Config:
     host: str = field(
         default_factory=socket.gethostname
     )  #: this host's name in attachments and queues; default: its host name
-    worker_threads: int = 8  #: operations that one process carries out at once
+    worker_threads: int = 8  #: operations that one process carries out at once: of its host, and as many others
     gate_host: str = ""  #: address that gates for clients outside listen on; default: the host of `listen`
     identity: IdentitySettings = field(default_factory=IdentitySettings)  #: the table `[identity]`
     volumes: VolumeSettings = field(default_factory=VolumeSettings)  #: the table `[volumes]`

@@ -244,6 +244,19 @@ def test_more_than_there_are_threads_for_are_all_carried_out(
     assert [over(database, id)["state"] for id in ids] == [State.DONE] * 30
 
 
+def test_what_waits_on_its_thread_for_the_host_does_not_keep_the_host_from_working(
+    database: Database, start: Start
+) -> None:
+    def ask_the_host(work: Work) -> None:
+        id = begin(database, "host", f"v-{work.resource_id}", queue="host:here")
+        assert over(database, id)["state"] == State.DONE
+
+    flows = Flow("any", (Step("ask", ask_the_host),)), Flow("host", (Step("do", nothing),))
+    start(*flows, queues=("any", "host:here"), threads=1)
+    ids = [begin(database, "any", f"r{n}") for n in range(3)]
+    assert [over(database, id)["state"] for id in ids] == [State.DONE] * 3
+
+
 def test_claims_take_the_oldest_of_each_resource_however_long_the_queue(database: Database) -> None:
     ids = [begin(database, "f", f"r{n // 100}") for n in range(300)]
     with database.write() as tx:
