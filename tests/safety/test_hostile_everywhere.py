@@ -6,6 +6,7 @@ through the whole service.
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -106,6 +107,26 @@ def test_a_location_that_leads_to_it_is_not_used(cloud: Scene, name: str) -> Non
     assert (after["status"], after["checksum"]) == ("queued", None), after
     asked = {"volume": {"size": 1, "imageRef": id}}
     assert cloud.cloud.call("POST", "/volume/v3/volumes", asked).status == 400
+
+
+@pytest.mark.parametrize("name", ["qcow2-backing", "vmdk-flat", "qcow2-as-raw"])
+def test_a_location_of_which_nothing_is_said_is_looked_at_before_it_is_used(cloud: Scene, name: str) -> None:
+    id, status = put_somewhere(cloud, name)
+    assert status == 202
+    asked = {"volume": {"size": 1, "imageRef": id}}
+    made = cloud.cloud.call("POST", "/volume/v3/volumes", asked)
+    until = time.monotonic() + 60
+    while cloud.show(id)["status"] == "active":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert cloud.show(id)["status"] == "deactivated"
+    assert cloud.cloud.call("POST", "/volume/v3/volumes", asked).status == 400
+    if made.status == 202:  # it waits for the look, and is over then
+        volume = f"/volume/v3/volumes/{made.json['volume']['id']}"
+        while (shown := cloud.cloud.call("GET", volume).json["volume"])["status"] in ("creating", "downloading"):
+            assert time.monotonic() < until, shown
+            time.sleep(0.05)
+        assert shown["status"] == "error"
 
 
 def test_the_reports_are_in_the_corpus() -> None:

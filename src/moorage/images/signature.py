@@ -7,16 +7,9 @@ good can be told later at once, whatever the size, with the properties and the c
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
-
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from moorage.core.errors import Malformed
 from moorage.images.certificates import Certificates
@@ -28,15 +21,9 @@ SIGNATURE, HASH_METHOD, KEY_TYPE, CERTIFICATE = PROPERTIES = (
     "img_signature_certificate_uuid",
 )
 
-# fmt: off
-HASHES: Mapping[str, tuple[str, hashes.HashAlgorithm]] = {
-    # as the property says   for hashlib   for the key
-    "SHA-224":              ("sha224",     hashes.SHA224()),
-    "SHA-256":              ("sha256",     hashes.SHA256()),
-    "SHA-384":              ("sha384",     hashes.SHA384()),
-    "SHA-512":              ("sha512",     hashes.SHA512()),
-}
-# fmt: on
+#: As the property says, and as hashlib does.
+HASHES = {"SHA-224": "sha224", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
+KEY_TYPES = ("RSA-PSS", "DSA", "ECC_SECP521R1", "ECC_SECP384R1")
 _OBSOLETE = frozenset({"ECC_SECT571K1", "ECC_SECT409K1", "ECC_SECT571R1", "ECC_SECT409R1"})
 
 
@@ -58,7 +45,7 @@ class Claim:
     @property
     def algorithm(self) -> str:
         """The hash that was signed, as hashlib calls it."""
-        return HASHES[self.hash_method][0]
+        return HASHES[self.hash_method]
 
 
 def claimed(properties: Mapping[str, str | None]) -> Claim | None:
@@ -71,8 +58,8 @@ def claimed(properties: Mapping[str, str | None]) -> Claim | None:
         raise SignatureRefused(reason=f"{HASH_METHOD} is not one of {', '.join(HASHES)}.")
     if key_type in _OBSOLETE:
         raise SignatureRefused(reason=f"signatures of the type {key_type} are not verified here any more.")
-    if key_type not in _VERIFIERS:
-        raise SignatureRefused(reason=f"{KEY_TYPE} is not one of {', '.join(_VERIFIERS)}.")
+    if key_type not in KEY_TYPES:
+        raise SignatureRefused(reason=f"{KEY_TYPE} is not one of {', '.join(KEY_TYPES)}.")
     try:
         decoded = base64.b64decode("".join(signature.split()), validate=True)
     except ValueError:
@@ -91,15 +78,19 @@ class Witness:
     def prepare(self) -> None:
         """The certificate is at hand, or a refusal: before the first byte. It may have to be asked for elsewhere."""
         if self._key is None:
-            self._key = _key(self._claim, self._certificates)
+            from moorage.images.verification import key_of
+
+            self._key = key_of(self._claim, self._certificates)
 
     def update(self, chunk: bytes) -> None:
         self._hash.update(chunk)
 
     def finish(self) -> dict[str, str]:
         """The hash that was signed, by its algorithm; `SignatureRefused` where the signature is not good."""
+        from moorage.images.verification import check
+
         self.prepare()
-        _check(self._claim, self._key, self._hash.digest())
+        check(self._claim, self._key, self._hash.digest())
         return {self._claim.algorithm: self._hash.hexdigest()}
 
 
@@ -115,59 +106,6 @@ def witness(properties: Mapping[str, str | None], certificates: Certificates | N
 
 def verify(claim: Claim, digest: bytes, certificates: Certificates) -> None:
     """Return when the signature is one of bytes that have this hash, by a key that may sign now."""
-    _check(claim, _key(claim, certificates), digest)
+    from moorage.images.verification import check, key_of
 
-
-def _key(claim: Claim, certificates: Certificates) -> Any:
-    data = certificates.certificate(claim.certificate)
-    try:
-        pem = b"-----BEGIN" in data
-        certificate = x509.load_pem_x509_certificate(data) if pem else x509.load_der_x509_certificate(data)
-        key = certificate.public_key()
-        since, until = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    except (ValueError, UnsupportedAlgorithm):
-        raise SignatureRefused(reason="its certificate cannot be read.") from None
-    if not since <= datetime.now(UTC) <= until:
-        raise SignatureRefused(reason="its certificate is not valid at this time.")
-    return key
-
-
-def _check(claim: Claim, key: Any, digest: bytes) -> None:
-    try:
-        _VERIFIERS[claim.key_type](key, claim.signature, digest, HASHES[claim.hash_method][1])
-    except InvalidSignature:
-        raise SignatureRefused(reason="the signature is not that of these data.") from None
-    except (TypeError, ValueError, UnsupportedAlgorithm):
-        raise SignatureRefused(reason="its certificate's key is not of the type that the signature names.") from None
-
-
-def _rsa_pss(key: Any, signature: bytes, digest: bytes, algorithm: hashes.HashAlgorithm) -> None:
-    _expect(isinstance(key, rsa.RSAPublicKey))
-    scheme = padding.PSS(mgf=padding.MGF1(algorithm), salt_length=padding.PSS.MAX_LENGTH)
-    key.verify(signature, digest, scheme, Prehashed(algorithm))
-
-
-def _dsa(key: Any, signature: bytes, digest: bytes, algorithm: hashes.HashAlgorithm) -> None:
-    _expect(isinstance(key, dsa.DSAPublicKey))
-    key.verify(signature, digest, Prehashed(algorithm))
-
-
-def _ecc(curve: type[ec.EllipticCurve]) -> Callable[[Any, bytes, bytes, hashes.HashAlgorithm], None]:
-    def verify(key: Any, signature: bytes, digest: bytes, algorithm: hashes.HashAlgorithm) -> None:
-        _expect(isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, curve))
-        key.verify(signature, digest, ec.ECDSA(Prehashed(algorithm)))
-
-    return verify
-
-
-def _expect(fits: bool) -> None:
-    if not fits:
-        raise TypeError
-
-
-_VERIFIERS: Mapping[str, Callable[[Any, bytes, bytes, hashes.HashAlgorithm], None]] = {
-    "RSA-PSS": _rsa_pss,
-    "DSA": _dsa,
-    "ECC_SECP521R1": _ecc(ec.SECP521R1),
-    "ECC_SECP384R1": _ecc(ec.SECP384R1),
-}
+    check(claim, key_of(claim, certificates), digest)
