@@ -230,6 +230,37 @@ def test_a_control_plane_that_comes_back_goes_on(state_dir: Path) -> None:
             assert again.status(id) == "in-use"
 
 
+def test_an_image_of_a_lazy_volume_waits_for_its_bytes(slowly: Far, tmp_path: Path) -> None:
+    id = slowly.volume(slowly.image())
+    with slowly.attached(id) as nbd:
+        nbd.pwrite(b"mine" * 128, CHUNK_BYTES)
+    asked = {"os-volume_upload_image": {"image_name": "j", "disk_format": "qcow2"}}
+    made = slowly.call("POST", f"/volume/v3/volumes/{id}/action", asked)["os-volume_upload_image"]["image_id"]
+    until(lambda: slowly.call("GET", f"/image/v2/images/{made}")["status"] == "active", 60)
+    assert slowly.whole()
+    (tmp_path / "got").write_bytes(slowly.cloud.call("GET", f"/image/v2/images/{made}/file").body)
+    words = ("-f", "qcow2", "-O", "raw", tmp_path / "got", tmp_path / "raw")
+    subprocess.run(["qemu-img", "convert", *words], check=True)
+    with (tmp_path / "raw").open("rb") as file:
+        assert file.read(SIZE) == DATA[:CHUNK_BYTES] + b"mine" * 128 + DATA[CHUNK_BYTES + 512 :]
+
+
+def test_an_image_of_a_volume_on_a_whole_copy_is_there_at_once_and_keeps_it(quickly: Far) -> None:
+    id = quickly.volume(quickly.image())
+    until(quickly.whole)
+    asked = {"os-volume_upload_image": {"image_name": "j", "disk_format": "raw"}}
+    at = {"moorage-store": "files"}
+    made = quickly.call("POST", f"/volume/v3/volumes/{id}/action", asked, headers=at)["os-volume_upload_image"][
+        "image_id"
+    ]
+    until(lambda: quickly.call("GET", f"/image/v2/images/{made}")["status"] == "active")
+    quickly.delete(id)
+    part = quickly.cloud.call("GET", f"/image/v2/images/{made}/file", headers={"range": f"bytes=0-{SIZE - 1}"})
+    assert part.body[:SIZE] == DATA and len(quickly.copies()) == 1
+    quickly.call("DELETE", f"/image/v2/images/{made}")
+    until(lambda: (quickly.copies(), left(quickly)) == ([], []))
+
+
 @pytest.mark.parametrize("store", ["far", "files"])
 def test_two_hundred_at_once(state_dir: Path, store: str) -> None:
     with far_away(state_dir, **QUICKLY, quota_volumes=-1) as far:
