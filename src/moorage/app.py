@@ -146,6 +146,7 @@ class App:
         self.runner.stop()
         for backend in self.rooms.backends.values():
             backend.close()
+        self.shell.close()
         for store in self.rooms.stores.values():
             store.close()
         if self.duty is not None:

@@ -43,6 +43,8 @@ class Request:
     sql: Callable[[Callable[[], T]], Awaitable[T]] = field(default=None, repr=False)  # type: ignore[assignment]  #: for streams: run on the SQL executor
     files: Callable[[Callable[[], T]], Awaitable[T]] = field(default=None, repr=False)  # type: ignore[assignment]  #: for streams: run on the file executor
 
+    on_store: Callable[[str], Callable[[Callable[[], T]], Awaitable[T]]] = field(default=None, repr=False)  # type: ignore[assignment]  #: the same for work of one store
+
     def read(self) -> AbstractContextManager[Transaction]:
         """A read transaction."""
         return self.rooms.database.read()
@@ -90,6 +92,7 @@ class Answer:
     offset: int = 0
     length: int | None = None
     chunks: Iterator[bytes] | None = None
+    store: str = ""  #: whose chunks they are
     live: Callable[[], AsyncGenerator[bytes]] | None = None  #: chunks as they come about; waits without a thread
 
 

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, unquote
@@ -20,7 +20,7 @@ from moorage.api.patience import patience_s
 from moorage.api.request import Answer, Elsewhere, Later, Outcome, Request
 from moorage.api.routes import Route
 from moorage.api.service import Service
-from moorage.api.streams import ClientGone, body_of, disconnected, read_body, send_answer
+from moorage.api.streams import ClientGone, OnFiles, body_of, disconnected, read_body, send_answer
 from moorage.api.versions import Version
 from moorage.core.caller import NOBODY, Caller
 from moorage.core.errors import (
@@ -49,6 +49,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MOST_NAMED = 10  #: who is in the way, in a message
+STORE_THREADS = 8  #: that one remote store may keep busy for requests
 ELSEWHERE_S = 10.0  #: how long a request waits until another service was asked, for its turn to ask it included
 NOBODY_YET = Caller(user_id="")
 
@@ -76,6 +77,7 @@ class Shell:
     ) -> None:
         self._asking = asking or files
         self._rooms, self._authenticate, self._ends, self._sql, self._files = rooms, authenticate, ends, sql, files
+        self._of_stores: dict[str, Executor] = {}
         self._services = sorted(services, key=lambda s: -len(s.prefix))
         self._public_url = public_url
 
@@ -93,7 +95,8 @@ class Shell:
         gone = asyncio.ensure_future(disconnected(receive))
         try:
             head, means = scope["method"] == "HEAD", scope.get("state", {})
-            await send_answer(answer, extra, send, head, self.on_files, gone, means.get("outlet"))
+            on_files = self.on_store(answer.store)
+            await send_answer(answer, extra, send, head, on_files, gone, means.get("outlet"))
         except ClientGone:
             scope.get("state", {}).get("cut_off", lambda: None)()  # set by `server`
             await asyncio.wait({gone}, timeout=1.0)
@@ -113,6 +116,25 @@ class Shell:
     async def on_files(self, work: Callable[[], T]) -> T:
         """`work` on the file executor."""
         return await asyncio.get_running_loop().run_in_executor(self._files, work)
+
+    def close(self) -> None:
+        """Let go of the threads that were made here."""
+        for threads in self._of_stores.values():
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def on_store(self, store: str) -> OnFiles:
+        """What runs work of a store: a remote one has threads of its own, so that others do not wait for it."""
+        known = self._rooms.stores.get(store)
+        if known is None or not known.traits.remote:
+            return self.on_files
+        if store not in self._of_stores:
+            self._of_stores[store] = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix=f"of-{store}")
+        threads = self._of_stores[store]
+
+        async def run(work: Callable[[], T]) -> T:
+            return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+        return run
 
     async def elsewhere(self, ask: Callable[[], T]) -> T:
         """What `ask` learns from another service, on the executor for that."""
@@ -265,6 +287,7 @@ class Exchange:
             project_in_url=project,
             sql=self._shell.on_sql,
             files=self._shell.on_files,
+            on_store=self._shell.on_store,
         )
         return self._request
 

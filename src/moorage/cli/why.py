@@ -9,7 +9,7 @@ import click
 from moorage.cli.cloud import Reached, reaching
 from moorage.client.volumes import is_id
 
-KINDS = ("volume", "attachment", "image", "operation", "volume-type", "host")
+KINDS = ("volume", "attachment", "image", "operation", "volume-type", "host", "store")
 
 
 @click.command()

@@ -80,6 +80,7 @@ class Traits:
     )
     adopts: bool = False  #: takes in objects that others have written, by their URL
     takes: bool = False  #: `take` makes an object of a volume of the Block Storage that it keeps its own volumes in
+    remote: bool = False  #: another service, which may take its time: nobody who does not need it waits for it
     shows: bool = False  #: `show` makes an object of a layer that nobody writes to any more
 
 

@@ -11,13 +11,14 @@ from moorage.api.image.ranges import part_of
 from moorage.api.request import Answer, Request
 from moorage.core.errors import Malformed, UnsupportedContent
 from moorage.flows.images import stores
+from moorage.flows.images.reading import Reading
 from moorage.flows.images.reception import Asked, Reception
 from moorage.flows.images.stores import by_weight, store_of
 from moorage.flows.images.upload import Upload
 from moorage.images import location, rules, signed
 from moorage.images.errors import Deactivated, StoreUnknown
 from moorage.images.image import FILLED, State
-from moorage.images.store import ObjectMissing, Store, StoreUnavailable
+from moorage.images.store import ObjectMissing, StoreUnavailable
 from moorage.images.visibility import find
 
 BATCH_BYTES = 2 << 20
@@ -37,14 +38,14 @@ async def receive(ask: Request, reception: Reception[Any], body: AsyncIterator[b
     try:
         await ask.sql(reception.begin)
         await pump.run()
-        await ask.files(reception.close)
+        await ask.on_store(reception.store)(reception.close)
         await ask.sql(reception.record)
     except Exception as problem:
         given_up = problem
         await pump.rest()
-        await ask.files(reception.clear)
+        await ask.on_store(reception.store)(reception.clear)
         await ask.sql(lambda: reception.give_up(given_up))
-        await ask.files(reception.sweep)
+        await ask.on_store(reception.store)(reception.sweep)
         raise
     return Answer(204)
 
@@ -114,7 +115,8 @@ class _Pump:
 
     async def _hand_over(self, batch: list[bytes]) -> None:
         await self._settled()
-        self._busy = asyncio.ensure_future(self._ask.files(lambda: self._reception.take(batch)))
+        threads = self._ask.on_store(self._reception.store)
+        self._busy = asyncio.ensure_future(threads(lambda: self._reception.take(batch)))
 
     async def _settled(self) -> None:
         if self._busy is not None:
@@ -139,15 +141,23 @@ async def download(ask: Request, body: AsyncIterator[bytes]) -> Answer:
         headers["Content-Range"] = part.header(found.size)
     offset, length = (part.first, part.length) if part is not None else (0, found.size)
     status = 200 if part is None else 206
-    problem: Exception | None = None
-    for id, name in found.places:
+    try:
+        sent = await _sent(ask, found, offset, length)
+    except (ObjectMissing, StoreUnavailable):
+        await ask.sql(lambda: _find(ask))  # an image that was deleted meanwhile is not missing its data
+        raise
+    return Answer(status, headers=headers, content_type=BYTES, offset=offset, length=length, **sent)
+
+
+async def _sent(ask: Request, found: _Found, offset: int, length: int) -> dict[str, Any]:
+    """Where the answer takes its bytes from: a file, or whichever store gives them, each asked on its own threads."""
+    problem: Exception = ObjectMissing(image=ask.params["id"], store="none")
+    for n, (id, _) in enumerate(found.places):
         try:
-            sent = await ask.files(partial(_source, store_of(ask.rooms, id), name, offset, length, found))
-            return Answer(status, headers=headers, content_type=BYTES, offset=offset, length=length, **sent)
+            return await ask.on_store(id)(partial(_source, ask, found, n, offset, length))
         except (ObjectMissing, StoreUnavailable) as missing:
             problem = missing
-    await ask.sql(lambda: _find(ask))  # an image that was deleted meanwhile is not missing its data
-    raise problem or ObjectMissing(image=ask.params["id"], store="none")
+    raise problem
 
 
 def _find(ask: Request) -> _Found | None:
@@ -173,11 +183,13 @@ def _preferred(ask: Request, stores: list[str]) -> list[str]:
     return [name for name in dict.fromkeys(named) if name in stores] + [name for name in stores if name not in named]
 
 
-def _source(store: Store, name: str, offset: int, length: int, found: _Found) -> dict[str, Any]:
-    """Where an answer takes the bytes from; `ObjectMissing` where they are not all there."""
-    if store.size(name) != found.size:
-        raise ObjectMissing(image=name.split("/")[1], store=store.id)
+def _source(ask: Request, found: _Found, n: int, offset: int, length: int) -> dict[str, Any]:
+    """The bytes of place number `n`, and of those after it where it breaks off."""
+    id, name = found.places[n]
+    image, store = ask.params["id"], store_of(ask.rooms, id)
     path = store.path(name) if store.traits.local_files else None
     if path is not None:
+        if store.size(name) != found.size:
+            raise ObjectMissing(image=image, store=id)
         return {"file": path}
-    return {"chunks": store.open(name, offset, length)}
+    return {"chunks": Reading(ask.rooms, image, found.places[n:], found.size, offset, length), "store": id}

@@ -11,9 +11,11 @@ from moorage.api.image.patches import parse
 from moorage.api.image.views import shown
 from moorage.api.request import Answer, Later, Outcome, Request
 from moorage.core.errors import Malformed, UnsupportedContent
+from moorage.database import Transaction
 from moorage.flows.images.asking import methods_of
 from moorage.flows.images.delete import begin_delete
-from moorage.images import listing, service
+from moorage.flows.images.stores import at_hand
+from moorage.images import listing, location, service
 from moorage.images.changes import change
 from moorage.images.image import is_id
 from moorage.images.service import New
@@ -93,11 +95,16 @@ class PatchKindUnknown(UnsupportedContent):
 
 
 @bodiless
-def delete(ask: Request) -> Later:
+def delete(ask: Request) -> Later | Answer:
     """Delete an image and, unless volumes lie on them, its data."""
     id, queue = ask.params["id"], ask.rooms.host_queue
-    operation = ask.rooms.database.transact(lambda tx: begin_delete(tx, ask.caller, id, queue))
-    return Later(operation, _gone)
+
+    def begin(tx: Transaction) -> tuple[str, list[str]]:
+        return begin_delete(tx, ask.caller, id, queue), [row["store"] for row in location.held(tx, id)]
+
+    operation, held = ask.rooms.database.transact(begin)
+    soon = all(at_hand(ask.rooms, store) for store in held)
+    return Later(operation, _gone) if soon else _gone(ask)  # the image is gone; its bytes may take their time
 
 
 def _gone(ask: Request) -> Answer:

@@ -13,6 +13,7 @@ from moorage.flows.images.copying import begin_copy
 from moorage.flows.images.delete_location import begin_delete_location
 from moorage.flows.images.importing import begin_import
 from moorage.flows.images.stage import Stage
+from moorage.flows.images.stores import at_hand
 from moorage.images.errors import MethodUnknown, StoresMalformed
 from moorage.images.visibility import find
 
@@ -81,4 +82,6 @@ def leave_store(ask: Request) -> Later | Answer:
     """Take an image out of one of its stores."""
     with ask.write() as tx:
         operation = begin_delete_location(tx, ask.rooms, ask.caller, ask.params["store"], ask.params["id"])
-    return Answer(204) if operation is None else Later(operation, lambda ask: Answer(204))
+    if operation is None or not at_hand(ask.rooms, ask.params["store"]):
+        return Answer(204)
+    return Later(operation, lambda ask: Answer(204))

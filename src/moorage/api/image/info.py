@@ -1,5 +1,6 @@
 """What clients find out about this service: its stores, its ways to import, its quotas, its schemas."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from moorage.api.image.images import bodiless
@@ -33,9 +34,19 @@ def stores_in_detail(ask: Request) -> Answer:
     found = []
     for settings in ask.rooms.settings.stores:
         store: Store = ask.rooms.stores[settings.id]
-        detail = {"type": store.kind, "weight": settings.weight, "properties": store.properties()}
+        properties = {**store.properties(), **_disabled(store)}
+        detail = {"type": store.kind, "weight": settings.weight, "properties": properties}
         found.append({**_store(ask, settings), **detail})
     return Answer(body={"stores": found})
+
+
+def _disabled(store: Store) -> dict[str, Any]:
+    """Why the store cannot be used, beside its properties and only while that is so."""
+    trouble = store.trouble()
+    if trouble is None:
+        return {}
+    since = datetime.fromtimestamp(trouble.since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"moorage_state": "disabled", "moorage_reason": trouble.why, "moorage_since": since}
 
 
 def _store(ask: Request, settings: Any) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def show(request: Request) -> Answer:
     if action is not None and action not in known:
         raise Malformed(reason=f"action is one of {', '.join(known) or 'none'} for a {kind}.")
     with request.read() as tx:
-        answer = why(tx, request.caller, kind, id)
+        answer = why(tx, request.caller, kind, id, request.rooms)
         row = tx.get(TABLES[kind], id) if kind in TABLES else None
     found = trial.verdicts(request, kind, id, row, action) if row is not None else []
     phrases = [verdict.action.phrase for verdict in found if verdict.refusal is None]

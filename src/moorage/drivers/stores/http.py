@@ -31,7 +31,7 @@ class HttpStore(Store):
     """What is at http and https URLs; a name is a URL."""
 
     kind = "http"
-    traits = Traits(read_only=True, adopts=True)
+    traits = Traits(read_only=True, adopts=True, remote=True)
 
     def __init__(self, id: str, fetch: Fetch) -> None:
         super().__init__(id)

@@ -5,10 +5,11 @@ What is under way on the image is cancelled first; the journal lets this operati
 volumes lie on are left to them, which is decided under the lock of the image's row: the last volume takes them along.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from moorage.core.caller import Caller
+from moorage.core.errors import Problem
 from moorage.database import Transaction
 from moorage.flows.images import beneath
 from moorage.flows.images.clear import STAGING, clear, needed
@@ -62,8 +63,7 @@ def remove(work: Work) -> Mapping[str, Any]:
         waiting = [row["object"] for row in staging.of_image(tx, work.resource_id)]
     for name in waiting:
         clear(work, STAGING, name)
-    for row in removed:
-        store_of(work.rooms, row["store"]).delete(row["object"])
+    _empty(work, removed)
     with work.transaction() as tx:
         for row in removed:
             location.forget(tx, row["store"], row["object"])
@@ -71,6 +71,18 @@ def remove(work: Work) -> Mapping[str, Any]:
         location.disown(tx, work.resource_id)
     beneath.clear(work, work.input.get("layers", ()))
     return {"left_to_volumes": left}
+
+
+def _empty(work: Work, rows: Iterable[Mapping[str, Any]]) -> None:
+    """No store has the objects any more. One that is down keeps none of the others from being asked."""
+    problem = None
+    for row in rows:
+        try:
+            store_of(work.rooms, row["store"]).delete(row["object"])
+        except Problem as failed:
+            problem = failed
+    if problem is not None:
+        raise problem
 
 
 DELETE_IMAGE = Flow("delete-image", (Step("remove", remove, forward_only=True),))

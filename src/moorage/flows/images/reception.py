@@ -75,6 +75,11 @@ class Reception(ABC, Generic[S]):
     def _enter(self, tx: Transaction, learnt: S) -> None:
         """The image has the bytes."""
 
+    @property
+    def store(self) -> str:
+        """Where the bytes go, once it has begun."""
+        return self._store.id if self._store is not None else ""
+
     def begin(self) -> None:
         """The image waits, and this request owns the operation. For the SQL executor."""
         image = self._rooms.database.transact(self._begin)

@@ -34,14 +34,30 @@ def store_of(rooms: Rooms, id: str) -> Store:
 def store_for(tx: Transaction, rooms: Rooms, caller: Caller, named: str | None, base: str | None) -> str:
     """
     The store that is named; else the heaviest writable one that holds the image `base`, if the caller sees that; else
-    the default one. Whatever is said of a base that is of no use is left out of account.
+    the default one. Whatever is said of a base that is of no use is left out of account, and so are stores that hold it
+    and are down; one that is chosen and down is refused before anything is begun.
     """
     if named:
         if named not in rooms.stores or rooms.stores[named].traits.read_only:
             raise StoreUnknown(store=named[:64])
-        return named
+        return usable(rooms, named)
     writable = [id for id in _stores_of(tx, caller, base) if _writable(rooms, id)] if base else []
-    return by_weight(rooms, writable)[0] if writable else rooms.default_store
+    well = [id for id in by_weight(rooms, writable) if rooms.stores[id].trouble() is None]
+    return usable(rooms, well[0] if well else rooms.default_store)
+
+
+def usable(rooms: Rooms, id: str) -> str:
+    """The store `id`, unless it is known to be down."""
+    trouble = store_of(rooms, id).trouble()
+    if trouble is not None:
+        raise StoreUnavailable(store=id, why=str(trouble))
+    return id
+
+
+def at_hand(rooms: Rooms, id: str) -> bool:
+    """Whether what is asked of the store is done soon, so that a call may wait for it."""
+    store = rooms.stores.get(id)
+    return store is not None and store.trouble() is None and not store.traits.remote
 
 
 def chosen(
@@ -58,7 +74,7 @@ def asked(rooms: Rooms, id: str) -> str:
     """The store of this id, if images can be written to it: what `Moorage-Store` says."""
     if not _writable(rooms, id):
         raise NoSuchStore(store=id[:64])
-    return id
+    return usable(rooms, id)
 
 
 def showing(rooms: Rooms, backend: str) -> list[str]:

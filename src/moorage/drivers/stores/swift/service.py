@@ -16,6 +16,8 @@ from moorage.images.store import ObjectMissing, StoreFull, StoreMisconfigured, S
 
 T = TypeVar("T", Answer, urllib3.BaseHTTPResponse)
 
+#: What an answer has to be to be the service's, and not that of something in its place.
+_SUCCESS = {"PUT": {201, 202}, "DELETE": {204}, "HEAD": {200, 204}, "GET": {200, 203, 204}}
 _FULL = frozenset({413, 507})
 _PAGE = 1000
 LARGEST_SEGMENT_MIB = 1024
@@ -42,26 +44,29 @@ class Service:
     ) -> Answer:
         """The service's answer about an object, or about the container where that is ""; any status but 401."""
         try:
-            return self._as_us(lambda account: self._asked(account, method, object, headers, body, query or {}))
+            answer = self._as_us(lambda account: self._asked(account, method, object, headers, body, query or {}))
+            if 200 <= answer.status < 300 and answer.status not in _SUCCESS[method]:
+                raise Unanswered(f"it answers {answer.status} to {method}, which makes no sense")
         except Unanswered as why:
             raise StoreUnavailable(store=self.store, why=str(why)) from None
+        return answer
 
     def open(self, object: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         """The beginning of the answer to a GET; `Unanswered` where there is none."""
         return self._as_us(lambda account: self.remote.open("GET", self._url(account, object), _with(account, headers)))
 
-    def page_through(self, prefix: str) -> Iterator[str]:
+    def page_through(self, prefix: str, page: int | None = None) -> Iterator[str]:
         """The names of all objects that begin so."""
         marker = ""
         while True:
             answer = self.ask(
-                "GET", "", query={"format": "json", "prefix": prefix, "marker": marker, "limit": str(_PAGE)}
+                "GET", "", query={"format": "json", "prefix": prefix, "marker": marker, "limit": str(page or _PAGE)}
             )
             if answer.status == 404:
                 return  # the container is made with its first object
             self.must(answer, prefix)
             try:
-                names = [str(found["name"]) for found in json.loads(answer.body)] if answer.body else []
+                names = [str(found["name"]) for found in json.loads(answer.body)] if answer.status != 204 else []
             except (ValueError, LookupError, TypeError):
                 raise StoreUnavailable(store=self.store, why="its list makes no sense") from None
             yield from names

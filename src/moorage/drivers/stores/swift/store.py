@@ -10,13 +10,14 @@ from moorage.drivers.stores.remote import Stream, Unanswered
 from moorage.drivers.stores.swift.service import Service
 from moorage.drivers.stores.swift.settings import SwiftSettings
 from moorage.drivers.stores.swift.writer import SwiftWriter, segments_of
-from moorage.images.store import Store, StoreUnavailable
+from moorage.images.store import Store, StoreUnavailable, Traits
 
 
 class SwiftStore(Store):
     """Objects under their names, behind a prefix, in one container; their segments are beside them."""
 
     kind = "swift"
+    traits = Traits(remote=True)
 
     def __init__(self, id: str, settings: SwiftSettings) -> None:
         super().__init__(id)
@@ -58,7 +59,7 @@ class SwiftStore(Store):
         if found.status != 404:
             self._service.must(found, name)
             parts.update(segments_of(object, found.headers))  # lists of a container may be behind
-            self._remove(object, name)
+        self._remove(object, name)  # a manifest whose segments are gone says that it is not there, and is
         for part in sorted(parts):
             self._remove(part, name)
 
@@ -83,9 +84,7 @@ class SwiftStore(Store):
         return None
 
     def probe(self) -> None:
-        answer = self._service.ask("HEAD", "")
-        if answer.status != 404:  # the container is made with its first object
-            self._service.must(answer, "images/none")
+        next(self._service.page_through(self._settings.prefix + "images/", 1), None)
 
     def url(self, name: str) -> str:
         return f"swift+config://{self.id}/{self._settings.container}/{self._object(name)}"
