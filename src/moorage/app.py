@@ -123,7 +123,7 @@ class App:
             public_url=config.public_url or None,
             asking=self.asking,
         )
-        self.shell = Cors(shell, config.cors_origins)
+        self.bare, self.shell = shell, Cors(shell, config.cors_origins)
         self.duty = HostDuty(self.lock, self.take_up) if role in ("up", "host") else None
         self.hearing = Hearing(self.database, lambda: listen_and_lapse(self.rooms)) if role in ("up", "api") else None
 
@@ -146,7 +146,7 @@ class App:
         self.runner.stop()
         for backend in self.rooms.backends.values():
             backend.close()
-        self.shell.close()
+        self.bare.close()
         for store in self.rooms.stores.values():
             store.close()
         if self.duty is not None:

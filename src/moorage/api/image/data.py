@@ -187,9 +187,10 @@ def _source(ask: Request, found: _Found, n: int, offset: int, length: int) -> di
     """The bytes of place number `n`, and of those after it where it breaks off."""
     id, name = found.places[n]
     image, store = ask.params["id"], store_of(ask.rooms, id)
-    path = store.path(name) if store.traits.local_files else None
-    if path is not None:
+    if store.traits.local_files:
         if store.size(name) != found.size:
             raise ObjectMissing(image=image, store=id)
-        return {"file": path}
+        path = store.path(name)
+        if path is not None:
+            return {"file": path}
     return {"chunks": Reading(ask.rooms, image, found.places[n:], found.size, offset, length), "store": id}
