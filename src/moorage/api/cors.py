@@ -42,11 +42,16 @@ class Cors:
             await _answer(send, [*told, (b"content-length", b"0")])
             return
 
+        if not told:
+            await self._app(scope, receive, send)
+            return
+
         async def telling(message: Message) -> None:
-            if told and message["type"] == "http.response.start":
+            if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message.get("headers", ()), *told]}
             await send(message)
 
+        telling.__self__ = getattr(send, "__self__", None)  # type: ignore[attr-defined]  # what the outlet counts with
         await self._app(scope, receive, telling)
 
     def _told(self, scope: Scope) -> list[tuple[bytes, bytes]]:
