@@ -86,7 +86,8 @@ class Place:
 def place(database: Database, state_dir: Path) -> Iterator[Place]:
     stores = {id: Moody(id, state_dir / "stores") for id in ("one", "two", "three")}
     stores["shut"] = Moody("shut", state_dir / "stores", read_only=True)
-    with twins(database, state_dir, dict(stores), copying_by_owners=True) as cloud:
+    methods = ("glance-direct", "web-download", "copy-image", "glance-download")
+    with twins(database, state_dir, dict(stores), copying_by_owners=True, import_methods=methods) as cloud:
         yield Place(cloud, stores)
         cloud.assert_clean()
 

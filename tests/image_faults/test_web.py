@@ -15,6 +15,8 @@ import pytest
 from moorage.database import Database
 from moorage.drivers.fetch.client import GuardedFetch
 from moorage.drivers.fetch.settings import FetchSettings
+from moorage.drivers.remotes.glance import GlanceDownload
+from moorage.drivers.remotes.settings import RemoteSettings
 from moorage.drivers.stores.http import HttpStore
 from moorage.drivers.stores.s3.settings import S3Settings
 from moorage.drivers.stores.s3.store import S3Store
@@ -28,6 +30,7 @@ from tests.images.cloud import JSON
 
 __all__ = ["place"]
 DATA = os.urandom(1_500_000)
+ELSEWHERE = "0f0e0d0c-0000-4000-8000-000000000009"
 #: Ways to write an address of this machine, or of one inside.
 INSIDE = (
     "127.0.0.1", "localhost", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0.0.0.0", "[::1]", "[::]",
@@ -181,6 +184,33 @@ def test_image_lp_2127798_a_place_shows_no_credentials_of_its_store(
         assert not [word for word in ("very-secret-word", "someone", "word@", "known") if word in shown]
     finally:
         store.close()
+
+
+@pytest.mark.parametrize("way", ["no-secret", "nobody-there", "no-identity"])
+def test_image_fault_i8_a_remote_that_fails_before_a_byte_has_come_leaves_the_image_as_it_was(
+    place: Place, site: Web, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if way != "no-secret":
+        monkeypatch.setenv("PROOF_SECRET", "very-secret-word")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1] if way == "nobody-there" else site.port
+        remote = RemoteSettings(
+            name="there", auth_url=f"http://127.0.0.1:{port}/v3", username="u", project="p", secret_env="PROOF_SECRET"
+        )
+        for cloud in place.cloud.clouds:
+            cloud.rooms.methods = {GlanceDownload.name: GlanceDownload([remote])}  # type: ignore[misc]
+        method = {"name": "glance-download", "glance_region": "there", "glance_image_id": ELSEWHERE}
+        id = place.cloud.next.image()
+        assert place.take_in(id, "one", "two", method=method).status == 202
+        nothing_is_left(place, id)
+    (task,) = place.tasks(id)
+    assert task["status"] == "failure"
+    assert "there" in task["message"]
+    assert "very-secret-word" not in task["message"]
+    assert place.stage(id).status == 204
+    assert place.take_in(id, "one").status in (202, 400)
+    assert place.cloud.delete(id).status == 204
 
 
 # ---- data that others have put somewhere
