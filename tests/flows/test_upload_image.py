@@ -10,6 +10,7 @@ import pytest
 
 from moorage.database import Database
 from moorage.flows.images.upload import Asked, Upload
+from moorage.images import allowance
 from moorage.operations.journal import Fenced
 from moorage.operations.process import Process
 from moorage.operations.records import operations
@@ -57,6 +58,8 @@ def wait_for(database: Database, state: Path, id: str) -> None:
 
 def test_killed_anywhere_it_leaves_all_or_nothing(database: Database, state_dir: Path, recovering: Any) -> None:
     url = database.engine.url.render_as_string(hide_password=False)
+    with database.write() as tx:
+        allowance.set_limits(tx, "project-a", {"image_size_total": 1000})  # so that each upload reserves its room
     total = lines_of_an_upload(database, state_dir)
     places = sorted({*range(1, total, max(1, total // 6)), *range(total - 40, total + 1, 10)})
     ids = [new_image(database) for _ in places]
@@ -68,6 +71,10 @@ def test_killed_anywhere_it_leaves_all_or_nothing(database: Database, state_dir:
         wait_for(database, state_dir, id)
         found.add(assert_active_or_untouched(database, state_dir, id))
     assert found == {"queued", "active"}
+    whole = 1 + sum(world(database, state_dir, id).row["state"] == "active" for id in ids)  # one by the counting
+    with database.read() as tx:
+        used = allowance.usage(tx, "project-a")
+    assert (used["image_size_total"], used["image_count_uploading"]) == (whole * len(DATA), 0)
     again = next(id for id in ids if world(database, state_dir, id).row["state"] == "queued")
     rooms = rooms_on(database, state_dir)
     rooms.runner = recovering
