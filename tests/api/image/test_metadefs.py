@@ -225,6 +225,27 @@ def test_a_namespace_comes_with_all_that_is_in_it(cloud: ImageCloud) -> None:
     assert "tags" not in ask(cloud, "GET", again).json  # nothing of the old one has stayed
 
 
+def test_what_a_namespace_comes_with_is_checked_like_what_comes_later(cloud: ImageCloud) -> None:
+    title = {"title": "t", "type": "string"}
+    for part in (
+        {"tags": [{}]},
+        {"tags": [{"name": "x" * 81}]},
+        {"tags": [{"name": ""}]},
+        {"tags": [{"name": "a/b"}]},
+        {"objects": [{"description": "d"}]},
+        {"objects": [{"name": "x" * 81}]},
+        {"properties": {"x" * 81: title}},
+        {"properties": {"p": {"title": "t"}}},
+        {"resource_type_associations": [{"prefix": "hw_"}]},
+        {"resource_type_associations": [{"name": "A", "prefix": "x" * 81}]},
+    ):
+        assert ask(cloud, "POST", "", {"namespace": "ns", **part}).status == 400, part
+    path = made(cloud, properties={"p": {**title, "name": "other"}})
+    assert list(ask(cloud, "GET", path).json["properties"]) == ["p"]
+    for tags in ({"tags": [None]}, {"tags": [{}]}, {"tags": None}):
+        assert ask(cloud, "POST", f"{path}/tags", tags).status == 400
+
+
 def test_a_refused_part_leaves_no_namespace(cloud: ImageCloud) -> None:
     body = {"namespace": "ns", "tags": [{"name": "t"}, {"name": "t"}]}
     assert ask(cloud, "POST", "", body).status == 409

@@ -52,6 +52,6 @@ class AssociationTaken(Conflict):
 
 
 class NameUnfit(Malformed):
-    """A name has no slash, since no path could name it: {name}"""
+    """A name has 1 to 80 characters and no slash, since no path could name it otherwise: {name}"""
 
     code = "image.name-unfit"

@@ -21,7 +21,7 @@ from moorage.database.paging import paged
 from moorage.images.errors import MarkerUnknown
 from moorage.images.metadefs import rules
 from moorage.images.metadefs.errors import NamespaceNotFound, NamespaceProtected, NamespaceTaken, NameUnfit
-from moorage.images.metadefs.records import associations, definitions, namespaces
+from moorage.images.metadefs.records import NAME, associations, definitions, namespaces
 from moorage.images.rules import permit
 from moorage.operations import events
 
@@ -131,8 +131,8 @@ def touched(tx: Transaction, caller: Caller, row: Mapping[str, Any]) -> None:
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that no path can have."""
-    if "/" in name or name in (".", ".."):
+    """Refuse a name that no path can have, or no row."""
+    if "/" in name or name in (".", "..") or not 0 < len(name) <= NAME:
         raise NameUnfit(name=name[:80])
 
 

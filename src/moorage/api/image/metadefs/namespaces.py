@@ -29,14 +29,14 @@ def index(ask: Request) -> Answer:
 def create(ask: Request) -> Answer:
     """Make a namespace, with the definitions that come along."""
     body = bodies.given(ask.body)
+    parts = bodies.parts(body)
     with ask.write() as tx:
         row = namespaces.create(tx, ask.caller, _columns(body))
-        for one in body.get("resource_type_associations", ()):
+        for one in parts["resource_type_associations"]:
             associations.enter(tx, row, one)
-        properties = [{"name": name, **one} for name, one in body.get("properties", {}).items()]
-        definitions.enter(tx, row, Kind.PROPERTY, properties)
-        definitions.enter(tx, row, Kind.OBJECT, [bodies.replaced(one) for one in body.get("objects", ())])
-        definitions.enter(tx, row, Kind.TAG, [{"name": one["name"]} for one in body.get("tags", ())])
+        definitions.enter(tx, row, Kind.PROPERTY, parts["properties"])
+        definitions.enter(tx, row, Kind.OBJECT, parts["objects"])
+        definitions.enter(tx, row, Kind.TAG, [{"name": one["name"]} for one in parts["tags"]])
         shown = _whole(tx, row)
     if "resource_type_associations" in body:
         shown["resource_type_associations"] = body["resource_type_associations"]  # as they were given, without times
