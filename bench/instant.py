@@ -56,6 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.instant", description=__doc__)
     parser.add_argument("--config", type=Path, help="configuration with the stores")
     parser.add_argument("--store", action="append", help="store to measure; several times for several")
+    parser.add_argument("--image", choices=["small", "large", "vast"], help="only this one")
     parser.add_argument("--large-gib", type=int, default=8, help="size of the large raw image")
     parser.add_argument("--rounds", type=int, default=5, help="volumes one after the other")
     parser.add_argument("--at-once", type=int, default=200, help="volumes at once, of the small image")
@@ -73,7 +74,7 @@ def main() -> None:
     try:
         with moorage(state, "--config", str(config)):
             cloud = Cloud("moorage")
-            for disk in disks(folder, asked.large_gib):
+            for disk in disks(folder, asked.large_gib, asked.image):
                 for store in asked.store or ["near", "far"]:
                     measure(cloud, disk, store, asked.rounds, asked.at_once if "64 MiB" in disk.name else 0)
     finally:
@@ -81,14 +82,17 @@ def main() -> None:
         shutil.rmtree(folder)
 
 
-def disks(folder: Path, large_gib: int) -> Iterator[Disk]:
-    """The three images."""
-    yield Disk("raw, 64 MiB", sparse(folder / "small", 64 * MIB, 512), "raw", 1)
-    yield Disk(f"raw, {large_gib} GiB", sparse(folder / "large", large_gib * GIB, 800), "raw", large_gib)
-    vast, packed = sparse(folder / "vast", 64 * GIB, 8192), folder / "vast.qcow2"
-    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", vast, packed], check=True)
-    vast.unlink()
-    yield Disk("qcow2, 64 GiB with 1 GiB of data", packed, "qcow2", 64)
+def disks(folder: Path, large_gib: int, only: str | None) -> Iterator[Disk]:
+    """The three images, or one of them."""
+    if only in (None, "small"):
+        yield Disk("raw, 64 MiB", sparse(folder / "small", 64 * MIB, 512), "raw", 1)
+    if only in (None, "large"):
+        yield Disk(f"raw, {large_gib} GiB", sparse(folder / "large", large_gib * GIB, 800), "raw", large_gib)
+    if only in (None, "vast"):
+        vast, packed = sparse(folder / "vast", 64 * GIB, 8192), folder / "vast.qcow2"
+        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", vast, packed], check=True)
+        vast.unlink()
+        yield Disk("qcow2, 64 GiB with 1 GiB of data", packed, "qcow2", 64)
 
 
 def sparse(path: Path, size: int, extents: int) -> Path:
