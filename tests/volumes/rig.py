@@ -26,6 +26,7 @@ from moorage.drivers.backends.memory import MemoryBackend
 from moorage.drivers.connectors.memory import MemoryDevices
 from moorage.flows.registry import FLOWS
 from moorage.flows.rooms import Rooms
+from moorage.images.settings import ImageSettings
 from moorage.operations.process import Process
 from moorage.operations.runner import Runner
 from moorage.operations.waiting import Ends
@@ -55,6 +56,7 @@ def settings(**volumes: Any) -> SimpleNamespace:
     """The part of the configuration that Block Storage reads."""
     return SimpleNamespace(
         volumes=VolumeSettings(**volumes),
+        images=ImageSettings(),
         backends=(BackendSettings("files", "memory"),),
         stores=(StoreSettings("memory", "memory"),),
     )
