@@ -52,11 +52,14 @@ manage_locations = true
 """
 
 
+HTTP = '[[stores]]\nid = "web"\nkind = "http"\n'
+
+
 def settings(target: str, state: str, web: str) -> None:
     """Write the configuration of a Moorage with stores as the recorded Glance had, which may fetch from port `web`."""
     rows = "".join(f'[[stores]]\nid = "{id}"\npath = "{state}/{id}"\n' for id in ("fast", "slow", "third"))
     fetch = f'[fetch]\nallowed_networks = ["127.0.0.1/32"]\nallowed_ports = [{web}]\n'
-    Path(target).write_text(rows + fetch)
+    Path(target).write_text("[images]\nshow_multiple_locations = true\n" + rows + HTTP + fetch)
 
 
 def configure(target: str, work: str, tap: str, web: str) -> None:
