@@ -22,8 +22,7 @@ from moorage.operations.records import OVER
 from moorage.volumes import queue
 from moorage.volumes.attachment import State as Attachment
 from moorage.volumes.status import DURING
-from tests.flows import image_world
-from tests.flows.test_volume_crashes import SCENES, _factory
+from tests.flows import copy_scenes, image_world, test_volume_crashes
 from tests.operations import crash
 from tests.operations.crash import Point, Scene
 
@@ -36,6 +35,7 @@ OWNED = {
     "upload-image": ("image", str(Image.SAVING)),
     "import-image": ("image", str(Image.IMPORTING)),
 }
+SCENES = {**test_volume_crashes.SCENES, **copy_scenes.SCENES}
 IMAGES = {"upload-image", "import-image"}  #: whose cases are below
 
 #: Whose the other states are. They stay for as long as he wants.
@@ -62,6 +62,10 @@ def test_every_state_is_owned_by_an_operation_or_by_somebody() -> None:
     assert not set(OWNED.values()) & set(HOLDERS)
     assert set(OWNED) - set(SCENES) == IMAGES
     assert [kind for kind in OWNED if kind not in FLOWS] == []
+
+
+def _factory(kind: str) -> str:
+    return f"{SCENES[kind].__module__}:{SCENES[kind].__name__}"
 
 
 def asked(database: Database, kind: str, id: str) -> Why:
