@@ -30,6 +30,7 @@ class Said:
 
     algorithm: str
     value: str
+    checksum: str | None = None  #: MD5, which the old way has beside the other
 
     @classmethod
     def of(cls, data: Mapping[str, Any] | None) -> "Said | None":
@@ -43,7 +44,14 @@ class Said:
             raise Malformed(reason=f"os_hash_algo is one of {', '.join(ALGORITHMS)}.")
         if len(value) != ALGORITHMS[algorithm] or not _HEX.fullmatch(value):
             raise Malformed(reason=f"os_hash_value of {algorithm} has {ALGORITHMS[algorithm]} hexadecimal digits.")
-        return cls(algorithm, value.lower())
+        checksum = data.get("checksum")
+        if checksum is not None and not (len(checksum) == ALGORITHMS["md5"] and _HEX.fullmatch(checksum)):
+            raise Malformed(reason=f"checksum has {ALGORITHMS['md5']} hexadecimal digits.")
+        return cls(algorithm, value.lower(), checksum.lower() if checksum else None)
+
+    def fits(self, checksum: str | None, algorithm: str | None, value: str | None) -> bool:
+        """Whether that is what is known of the bytes."""
+        return (self.algorithm, self.value, self.checksum or checksum) == (algorithm, value, checksum)
 
 
 def addable(tx: Transaction, caller: Caller, id: str, url: str) -> Mapping[str, Any]:

@@ -31,6 +31,7 @@ class Known:
     os_hash_algo: str | None = None  #: that the value is of, or is going to be
     details: Mapping[str, Any] | None = None  #: what clients want to be remembered of the place
     os_hash_value: str | None = None  #: said by somebody whom the configuration trusts
+    checksum: str | None = None  #: likewise
 
 
 def appear(
@@ -51,6 +52,7 @@ def appear(
         read_as=known.read_as,
         os_hash_algo=known.os_hash_algo,
         os_hash_value=known.os_hash_value,
+        checksum=known.checksum,
     )
     for store, name in places.items():
         location.hold(tx, id, store, name, known.details)

@@ -47,7 +47,8 @@ TOLD = {
 #: Tables of which nobody is told: the journal's own, what bytes lie on, what is told of by another table's events.
 NOT_TOLD = {
     *("schema_changes", "operations", "processes", "jobs", "events", "event_floor"),
-    *("layers", "image_locations", "image_digests", "image_reservations", "hosts"),
+    *("layers", "copies", "image_locations", "image_digests", "image_hashes", "image_reservations", "hosts"),
+    *("image_staged", "image_tasks", "image_task_stores"),  # told of as changes and progress of the image
     *("leases", "hearing"),  # renewed all the time; what lapses is told of as a change of the attachment
 }
 

@@ -72,8 +72,4 @@ def _wish(operation: str, path: str, value: Any) -> Wish:
 
 
 def _place(value: Mapping[str, Any]) -> Place:
-    return Place(value["url"], value["metadata"], Said.of(_hashes(value.get("validation_data"))))
-
-
-def _hashes(data: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {name: text for name, text in (data or {}).items() if name.startswith("os_hash")}
+    return Place(value["url"], value["metadata"], Said.of(value.get("validation_data")))

@@ -79,8 +79,13 @@ def begin(
     said: Said | None,
     found: Found,
     details: Mapping[str, Any] | None = None,
+    *,
+    tell_algorithm: bool = True,
 ) -> str:
-    """The image has its bytes, or an operation compares them first; the id of the task."""
+    """
+    The image has its bytes, or an operation compares them first; the id of the task. `tell_algorithm`: before the hash
+    is there, too.
+    """
     settings, operation = rooms.settings.images, new_uuid()
     room = allowance.lock_of(tx, id, settings)  # before the image is
     image = adopting.addable_locked(tx, caller, id, url)
@@ -91,12 +96,14 @@ def begin(
     task.begin(tx, caller, task.New(operation, task.Type.LOCATION, id, image["owner"], shown, [], found.size))
     if said is not None and settings.do_secure_hash:
         given = {"store": found.store, "object": found.name, "size": found.size, "hash_algorithm": said.algorithm}
-        _compare(tx, caller, image, operation, {**given, "hash_value": said.value})
+        _compare(tx, caller, image, operation, {**given, "hash_value": said.value, "checksum": said.checksum})
         return operation
+    coming = settings.hash_algorithm if settings.do_secure_hash and tell_algorithm else None
     known = unhashed.Known(
         found.size,
-        os_hash_algo=said.algorithm if said else settings.hash_algorithm if settings.do_secure_hash else None,
+        os_hash_algo=said.algorithm if said else coming,
         os_hash_value=said.value if said else None,
+        checksum=said.checksum if said else None,
         details=details,
     )
     unhashed.appear(tx, id, operation, known, {found.store: found.name}, caller.request_id)
@@ -132,6 +139,8 @@ def compare(work: Work) -> Mapping[str, Any] | After:
     if taken.os_hash_value != given["hash_value"]:
         algorithm, said = given["hash_algorithm"], given["hash_value"]
         raise HashDiffers(algorithm=algorithm, found=taken.os_hash_value, said=said)
+    if given.get("checksum") not in (None, taken.checksum):
+        raise HashDiffers(algorithm="md5", found=taken.checksum, said=given["checksum"])
     with work.transaction() as tx:
         receiving.keep_digests(tx, work.resource_id, taken.digests)
     return {"taken": {**vars(taken), "digests": ""}}

@@ -91,7 +91,8 @@ def change(
 def _add(tx: Transaction, rooms: Rooms, caller: Caller, id: str, place: Place, found: Found) -> None:
     image = find(tx, caller, id)
     if image["state"] == State.QUEUED:
-        locate.begin(tx, rooms, caller, id, place.url, place.said, found, _kept(place.metadata))
+        kept = _kept(place.metadata)
+        locate.begin(tx, rooms, caller, id, place.url, place.said, found, kept, tell_algorithm=False)
         return
     image = find_locked(tx, caller, id)
     adopting.may_say(caller, image, place.url)
@@ -99,8 +100,8 @@ def _add(tx: Transaction, rooms: Rooms, caller: Caller, id: str, place: Place, f
         raise Conflict(reason=f"Image {id} is {image['state']}: its locations cannot be changed.")
     if any((row["store"], row["object"]) == (found.store, found.name) for row in location.held(tx, id)):
         raise Malformed(reason=f"The image has the location {place.url} already.")
-    known = (image["os_hash_algo"], image["os_hash_value"])
-    if found.size != image["size"] or (place.said and (place.said.algorithm, place.said.value) != known):
+    known = (image["checksum"], image["os_hash_algo"], image["os_hash_value"])
+    if found.size != image["size"] or (place.said and not place.said.fits(*known)):
         raise NotTheSame(url=place.url, image=id)
     location.hold(tx, id, found.store, found.name, _kept(place.metadata))
     events.record(tx, "image.located", "image", id, image["owner"], caller.request_id, store=found.store)

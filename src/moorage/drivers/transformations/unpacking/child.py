@@ -86,7 +86,10 @@ def unpack(make: Any) -> None:
     """All members one after the other, as the tools of each format have it."""
     inner, data = make(), b""
     while True:
-        emit(inner.decompress(data, PIECE_BYTES))
+        found = inner.decompress(data, PIECE_BYTES)
+        if not (found or data or inner.eof or inner.needs_input):
+            raise Bad("it does not get on")  # what neither gives nor wants anything would go on for ever
+        emit(found)
         data = b""
         if inner.eof:
             data = inner.unused_data or os.read(0, STEP_BYTES)
