@@ -55,11 +55,16 @@ manage_locations = true
 HTTP = '[[stores]]\nid = "web"\nkind = "http"\n'
 
 
-def settings(target: str, state: str, web: str) -> None:
-    """Write the configuration of a Moorage with stores as the recorded Glance had, which may fetch from port `web`."""
+def settings(target: str, state: str, web: str, hashes: str = "computed") -> None:
+    """
+    Write the configuration of a Moorage with stores as the recorded Glance had, which may fetch from port `web`, and
+    computes hashes of locations, or believes what is said of them.
+    """
     rows = "".join(f'[[stores]]\nid = "{id}"\npath = "{state}/{id}"\n' for id in ("fast", "slow", "third"))
     fetch = f'[fetch]\nallowed_networks = ["127.0.0.1/32"]\nallowed_ports = [{web}]\n'
-    Path(target).write_text("[images]\nshow_multiple_locations = true\n" + rows + HTTP + fetch)
+    computed = str(hashes == "computed").lower()
+    images = f"[images]\nshow_multiple_locations = true\ndo_secure_hash = {computed}\n"
+    Path(target).write_text(images + rows + HTTP + fetch)
 
 
 def configure(target: str, work: str, tap: str, web: str) -> None:

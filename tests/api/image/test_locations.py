@@ -282,7 +282,12 @@ def test_the_old_way_believes_hashes_only_where_the_configuration_does(make: Cal
     said = {"checksum": "1" * 32, "os_hash_algo": "sha512", "os_hash_value": "0" * 128}
     image = patch(it, id, add(it.site.url("/disk.raw"), said=said)).json
     assert (image["status"], {name: image[name] for name in said}) == ("active", said)
-    for wrong in ({"checksum": "2" * 32}, {"os_hash_value": "1" * 128}):
+    for wrong in (
+        {"checksum": "2" * 32},
+        {"os_hash_value": "1" * 128},
+        {"os_hash_algo": "sha256"},
+        {"checksum": "x" * 32},
+    ):
         assert patch(it, id, add(other, said={**said, **wrong})).status == 409
     assert patch(it, id, add(other, said=said)).status == 200
 

@@ -128,7 +128,7 @@ def test_nothing_is_written_and_nothing_deleted(store, server):
     "url",
     [
         "", "http://", "ftp://example.org/x", "file:///etc/passwd", "images/8a1c/op1-1", "http://user:secret@example.org/x",
-        "http://example.org/a b", "http://example.org/\n", "http://example.org/é", "http://example.org/x#y",
+        "http://example.org/a b", "http://example.org/\n", "http://example.org/é", "http://example.org#x/y",
         "http://example.org/" + "x" * 500, "http://169.254.169.254/latest", "http://10.0.0.1/x", "http://[::1]/x",
         "http://localhost/x", "http://0x7f000001/x",
     ],
@@ -136,6 +136,12 @@ def test_nothing_is_written_and_nothing_deleted(store, server):
 def test_a_url_that_nothing_may_be_read_from_is_refused(store, url):
     with pytest.raises(LocationRefused):
         store.adopt(url)
+
+
+def test_a_fragment_tells_names_apart_and_is_not_sent(store, server):
+    name = store.adopt(f"{server.url}#mirror")
+    assert name != store.adopt(server.url)
+    assert (store.size(name), read(store, name)) == (len(DATA), DATA)
 
 
 @pytest.mark.parametrize("name", ["images/8a1c/op1-1", "../x", "file:///etc/passwd", "http://u@127.0.0.1/x"])

@@ -9,7 +9,7 @@ from moorage.api.image.patches import operation_of, parse
 from moorage.api.image.schemas import LOCATION
 from moorage.api.image.views import shown
 from moorage.api.request import Answer, Elsewhere, Outcome, Request
-from moorage.core.errors import Malformed
+from moorage.core.errors import Conflict, Malformed
 from moorage.flows.images import locate, relocate
 from moorage.flows.images.locate import Found
 from moorage.flows.images.relocate import Add, Place, Remove, Replace, Wish
@@ -72,4 +72,8 @@ def _wish(operation: str, path: str, value: Any) -> Wish:
 
 
 def _place(value: Mapping[str, Any]) -> Place:
-    return Place(value["url"], value["metadata"], Said.of(value.get("validation_data")))
+    try:
+        said = Said.of(value.get("validation_data"))
+    except Malformed as problem:  # what cannot be a hash is not the image's: the old way calls that a conflict
+        raise Conflict(reason=problem.sentence) from None
+    return Place(value["url"], value["metadata"], said)

@@ -65,7 +65,7 @@ class HttpStore(Store):
         name = url if url.startswith(_SCHEMES) else url.partition(":")[0].lower() + ":" + url.partition(":")[2]
         try:
             _checked(name)
-            self._fetch.check(name)
+            self._fetch.check(_sent(name))
         except NameRefused:
             raise LocationRefused(reason="it is no plain URL of http or https.") from None
         except SourceRefused as refused:
@@ -75,7 +75,7 @@ class HttpStore(Store):
     def begin(self, name: str, offset: int, length: int | None = None) -> Fetched:
         """The server's answer."""
         try:
-            return self._fetch.open(name, offset, length)
+            return self._fetch.open(_sent(name), offset, length)
         except SourceDenied:
             raise ObjectMissing(image=_SOMEWHERE, store=self.id) from None
         except SourceRefused as refused:
@@ -172,9 +172,14 @@ class _Chunks(Iterator[bytes]):
         return fetched
 
 
+def _sent(name: str) -> str:
+    """What a server is asked for: a fragment tells names apart, and is for clients alone."""
+    return name.partition("#")[0]
+
+
 def _checked(name: str) -> str:
     plain = name.startswith(_SCHEMES) and name.isascii() and name.isprintable() and not set(' "<>\\^`{|}') & set(name)
     authority = name.partition("://")[2].partition("/")[0]
-    if not plain or len(name) > LONGEST_NAME or "@" in authority or "#" in name or not authority:
+    if not plain or len(name) > LONGEST_NAME or set("@#") & set(authority) or not authority:
         raise NameRefused(name=name[:LONGEST_NAME])
     return name
