@@ -1,6 +1,6 @@
 # What one does here. Everything installs what it needs first (scripts/setup); ARGS="..." is passed on.
 SHELL := /bin/bash
-JOBS ?= $(shell nproc)
+JOBS ?= $(shell expr $$(nproc) + 1)
 .PHONY: up down test check tour fresh conformance chaos bench cinder docs lock
 
 up:       # Moorage in the foreground; prints the two export lines that make `openstack` work in another terminal

@@ -116,6 +116,7 @@ class Client:
     def extend(self, region: Region) -> None:
         """A volume grows by a GiB; what is in it stays."""
         path = f"{VOLUMES}/{region.volume}"
+        self.forget(region.volume)
         size = int(self.wire.insist("GET", path).json["volume"]["size"]) + 1
         if size <= 8:
             answer = self.wire.insist("POST", f"{path}/action", {"os-extend": {"new_size": size}})
@@ -124,6 +125,12 @@ class Client:
             self.ledger.note("size", region.volume, found)
             if answer.status == 202 and found < size:
                 self.ledger.note("broken", f"volume {region.volume} was extended to {size} GiB and has {found}")
+
+    def forget(self, volume: str) -> None:
+        """No reservation is left whose answer never came: who asked again, without a key, has another one."""
+        found = self.wire.insist("GET", f"{ATTACHMENTS}?volume_id={volume}").json["attachments"]
+        for attachment in found:
+            self.wire.insist("DELETE", f"{ATTACHMENTS}/{attachment['id']}")
 
     def delete(self, region: Region) -> None:
         """A volume goes."""

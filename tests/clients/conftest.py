@@ -11,6 +11,8 @@ import openstack
 import pytest
 import yaml
 from openstack.connection import Connection
+from openstackclient.common.clientmanager import ClientManager
+from osc_lib.clientmanager import ClientCache
 
 from tests.cli.host import Host
 from tests.clients.compute import compute
@@ -64,8 +66,16 @@ def volume(admin: Connection) -> Iterator[str]:
     admin.block_storage.wait_for_delete(made, interval=0.05)
 
 
+def forget_clients() -> None:
+    """`openstack` keeps the clients of its first cloud as long as the process lives; here there are several clouds."""
+    for kept in vars(ClientManager).values():
+        if isinstance(kept, ClientCache):
+            kept._handle = None
+
+
 def said(main: Callable[[list[str]], Any], words: list[str], status: int = 0) -> str:
     """What a client's `main` prints, in this process: it takes seconds to load. Its exit status is checked."""
+    forget_clients()
     printed, complained = io.StringIO(), io.StringIO()
     code: Any = 0
     with redirect_stdout(printed), redirect_stderr(complained), contextlib.suppress(SystemExit):

@@ -122,7 +122,7 @@ def test_a_daemon_begins_with_go_and_outlives_the_thread_that_started_it() -> No
 
     def begin() -> None:
         daemon = daemons.start(["sleep", "5432.1"])
-        assert "sh" in arguments(daemon.identity.pid).split()[0]
+        assert "sh" in arguments(daemon.identity.pid).split(" ")[0]
         daemon.go()
         daemon.release()
         started.append(daemon)
@@ -131,7 +131,7 @@ def test_a_daemon_begins_with_go_and_outlives_the_thread_that_started_it() -> No
     thread.start()
     thread.join()
     identity = started[0].identity
-    assert eventually(lambda: "sleep" in arguments(identity.pid).split()[0])
+    assert eventually(lambda: "sleep" in arguments(identity.pid).split(" ")[0])
     assert identity.alive()
     assert identity.end(5)
     assert not identity.alive()
@@ -156,7 +156,7 @@ def test_a_daemon_inherits_what_it_is_given_and_nothing_else(tmp_path: Path) -> 
     daemon.go()
     daemon.release()
     pid = daemon.identity.pid
-    assert eventually(lambda: "sleep" in arguments(pid).split()[0])
+    assert eventually(lambda: "sleep" in arguments(pid).split(" ")[0])
     entries = {int(entry.name): os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
     assert daemon.identity.end(5)
     for descriptor in (secret, given, high):

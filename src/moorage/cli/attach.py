@@ -9,7 +9,6 @@ deleted.
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -28,32 +27,41 @@ from moorage.client.wire import ClientError
 @reaching
 def attach(reached: Reached, volume: str, mode: str, mountpoint: str | None) -> None:
     """Make VOLUME (a name or an id) a block device of this host, and print the device."""
-    signal.signal(signal.SIGTERM, _stop)
     here, id = reached.agent.here(), reached.volumes.find(volume)["id"]
-    with _held_back() as let_in:
-        attachment = reached.volumes.reserve(id, mode)
-        try:
-            let_in()
-            connector: dict[str, Any] = {"host": here.host, **({"mountpoint": mountpoint} if mountpoint else {})}
-            device = (_from_elsewhere if here.joined else _from_here)(reached, attachment, connector, here, mode)
-            reached.volumes.complete(attachment)
-        except BaseException:
-            _give_up(reached, attachment)
-            raise
+    interruptions = _Interruptions()
+    attachment = reached.volumes.reserve(id, mode)
+    try:
+        interruptions.let_in()
+        connector: dict[str, Any] = {"host": here.host, **({"mountpoint": mountpoint} if mountpoint else {})}
+        device = (_from_elsewhere if here.joined else _from_here)(reached, attachment, connector, here, mode)
+        reached.volumes.complete(attachment)
+    except BaseException:
+        _give_up(reached, attachment)
+        raise
     click.echo(device)
 
 
-@contextlib.contextmanager
-def _held_back() -> Iterator[Callable[[], object]]:
+class _Interruptions:
     """
-    Interruptions wait until the block lets them in, or ends: whoever goes while the answer to a reservation is on its
-    way would leave an attachment whose id he never learnt.
+    Interruptions end the command, but wait until they are let in: whoever goes while the answer to a reservation is on
+    its way would leave an attachment whose id he never learnt.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-    try:
-        yield lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def __init__(self) -> None:
+        self._waits, self._came = True, 0
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._come)
+
+    def let_in(self) -> None:
+        """From now on they end the command at once; one that has come before does so now."""
+        self._waits = False
+        if self._came:
+            sys.exit(128 + self._came)
+
+    def _come(self, number: int, frame: FrameType | None) -> None:
+        self._came = number
+        if not self._waits:
+            self.let_in()
 
 
 def _from_here(reached: Reached, attachment: str, connector: dict[str, Any], here: Here, mode: str) -> str:
@@ -83,7 +91,3 @@ def _give_up(reached: Reached, attachment: str) -> None:
         reached.volumes.release(attachment)
     except ClientError as problem:
         click.echo(f"Attachment {attachment} could not be deleted again: {problem}", err=True)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    sys.exit(128 + number)

@@ -14,7 +14,7 @@ def test_an_empty_body_makes_a_queued_image(cloud: ImageCloud) -> None:
     image = reply.json
     assert reply.headers["location"] == f"http://cloud/image/v2/images/{image['id']}"
     assert reply.headers["openstack-image-store-ids"] == "files"
-    assert "openstack-image-import-methods" not in reply.headers
+    assert reply.headers["openstack-image-import-methods"] == "glance-direct,copy-image"
     assert reply.headers["x-openstack-request-id"].startswith("req-")
     expected = {
         "name": None, "status": "queued", "visibility": "shared", "protected": False, "os_hidden": False,
