@@ -24,7 +24,7 @@ from pathlib import Path
 from bench.cloud import Cloud
 from bench.full import moorage
 from bench.load import cpu_seconds, family
-from moorage.images.digests import Digests
+from moorage.images.content.digests import Digests
 
 MIB = 1 << 20
 NGINX = """

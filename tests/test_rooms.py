@@ -27,7 +27,7 @@ RULE = {
     "drivers":                  f"core {CONTRACTS}",
     "drivers.stores.volume":    f"core {CONTRACTS} drivers client",
     "drivers.remotes":          f"core {CONTRACTS} drivers client",
-    "drivers.transformations":  f"core {CONTRACTS} drivers images.formats",
+    "drivers.transformations":  f"core {CONTRACTS} drivers images.content.formats",
     "flows":                    f"core database operations {DOMAINS}",
     "api":                      f"core database operations flows {DOMAINS}",
     "client":                   "",

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from moorage.core.errors import Problem
-from moorage.images.digests import Digests
+from moorage.images.content.digests import Digests
 from moorage.images.store import StoreUnavailable
 from moorage.volumes.backend import CHUNK_BYTES, Supply
 

@@ -66,7 +66,7 @@ def same(connection: Connection, reads: int = 200, seed: int = 7) -> None:
 
 
 def test_the_chunks_of_copies_are_those_of_the_digests() -> None:
-    from moorage.images import digests
+    from moorage.images.content import digests
 
     assert (contract.CHUNK_BYTES, contract.DIGEST_BYTES) == (digests.CHUNK_BYTES, digests.DIGEST_BYTES)
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from moorage.images.formats import ContentRefused, Inspected, Inspection
+from moorage.images.content.formats import ContentRefused, Inspected, Inspection
 from tests.hostile.make import DISK, GOOD, HOSTILE
 
 #: refused for what they are, not only for what they were declared

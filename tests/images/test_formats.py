@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moorage.images.formats import READINGS, ContentRefused, Inspected, Inspection
-from moorage.images.headers import CHECKS
+from moorage.images.content.formats import READINGS, ContentRefused, Inspected, Inspection
+from moorage.images.content.headers import CHECKS
 from moorage.images.seen import Seen, Unsound
 from tests.hostile import make
 

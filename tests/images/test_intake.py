@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage.core.errors import Malformed, TooLarge
-from moorage.images import digests
-from moorage.images.formats import ContentRefused
-from moorage.images.intake import Intake
-from moorage.images.lanes import Lane
+from moorage.images.content import digests
+from moorage.images.content.formats import ContentRefused
+from moorage.images.content.intake import Intake
+from moorage.images.content.lanes import Lane
 
 CHUNK = digests.CHUNK_BYTES
 DATA = os.urandom(2 * CHUNK + 777_777)

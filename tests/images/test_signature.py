@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
 from moorage.drivers.certificates.directory import DirectoryCertificates
-from moorage.images import signature
 from moorage.images.certificates import CertificateMissing
-from moorage.images.signature import HASHES, PROPERTIES, SignatureRefused, claimed, verify, witness
+from moorage.images.signatures import signature
+from moorage.images.signatures.signature import HASHES, PROPERTIES, SignatureRefused, claimed, verify, witness
 
 DATA = b"the bytes of an image" * 5000
 ID = "5e75e75e-0000-4000-8000-000000000001"

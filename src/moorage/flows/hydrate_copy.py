@@ -18,9 +18,9 @@ from moorage.flows.images.clear import clear_if_forsaken
 from moorage.flows.images.stores import store_of
 from moorage.flows.rooms import Rooms
 from moorage.flows.volume_layers import backend_of
-from moorage.images import known_digests
-from moorage.images.formats import ContentRefused
-from moorage.images.intake import Intake, Taken
+from moorage.images.content import known_digests
+from moorage.images.content.formats import ContentRefused
+from moorage.images.content.intake import Intake, Taken
 from moorage.images.records import images
 from moorage.images.service import Usable
 from moorage.operations import journal

@@ -20,13 +20,14 @@ from moorage.database import Transaction
 from moorage.flows import convert_image, volume_from_copy, volume_from_image_volume
 from moorage.flows.volume_ends import made
 from moorage.flows.volume_layers import GIB, fresh, give_head, take_back_head, volume_of
-from moorage.images import service, signed, visibility
+from moorage.images import service, visibility
 from moorage.images.certificates import Certificates
 from moorage.images.errors import ImageNotFound, NotUsable
 from moorage.images.image import State
 from moorage.images.protections import Protections, readable
 from moorage.images.records import images
 from moorage.images.service import Usable
+from moorage.images.signatures import signed
 from moorage.operations.flow import Flow, Step, Work
 from moorage.volumes import layers, volume
 from moorage.volumes.backend import Format, Layer

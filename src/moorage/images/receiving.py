@@ -15,9 +15,9 @@ from moorage.core.caller import Caller
 from moorage.database import Transaction
 from moorage.images import allowance, location, rules
 from moorage.images.allowance import Room
+from moorage.images.content.intake import Taken
 from moorage.images.errors import FormatsUnset, GoneMeanwhile
 from moorage.images.image import LIFE, WAITING, State
-from moorage.images.intake import Taken
 from moorage.images.records import digests, hashes, images, properties
 from moorage.images.service import move, touch
 from moorage.images.visibility import find_locked

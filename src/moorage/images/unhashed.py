@@ -13,8 +13,8 @@ from sqlalchemy import delete
 
 from moorage.database import Transaction
 from moorage.images import allowance, location
+from moorage.images.content.intake import Taken
 from moorage.images.image import FILLED, WAITING
-from moorage.images.intake import Taken
 from moorage.images.receiving import keep_digests
 from moorage.images.records import digests, images
 from moorage.images.service import move, touch

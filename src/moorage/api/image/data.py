@@ -15,9 +15,10 @@ from moorage.flows.images.reading import Reading
 from moorage.flows.images.reception import Asked, Reception
 from moorage.flows.images.stores import by_weight, store_of
 from moorage.flows.images.upload import Upload
-from moorage.images import location, rules, signed
+from moorage.images import location, rules
 from moorage.images.errors import Deactivated, StoreUnknown
 from moorage.images.image import FILLED, State
+from moorage.images.signatures import signed
 from moorage.images.store import ObjectMissing, StoreUnavailable
 from moorage.images.visibility import find
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from moorage.core.errors import Malformed, Problem
 from moorage.drivers.backends.files.rights import Rights, check_reach, give
 from moorage.drivers.programs import Helpers, Pen, ProgramFailed, ProgramSlow
-from moorage.images.formats import INSPECTED_CONTAINERS, Inspection
+from moorage.images.content.formats import INSPECTED_CONTAINERS, Inspection
 from moorage.images.store import StoreFull, Writer
 from moorage.images.transformation import Form, Given, Transformation
 

@@ -17,7 +17,7 @@ from moorage.flows.images.stores import store_of
 from moorage.flows.images.turns import turn
 from moorage.flows.volume_layers import backend_of, volume_of
 from moorage.images import receiving, unhashed
-from moorage.images.intake import Intake, Taken
+from moorage.images.content.intake import Intake, Taken
 from moorage.operations.flow import After, Flow, Step, Work
 from moorage.operations.records import State
 from moorage.volumes import layers, status

@@ -20,9 +20,9 @@ from moorage.flows.images.storing import discard, end_stores, fill
 from moorage.flows.rooms import Rooms
 from moorage.images import allowance, location, rules, service, task
 from moorage.images.allowance import Room
+from moorage.images.content.intake import Hashed, Hashes
 from moorage.images.errors import CopyBroken, GoneMeanwhile, HeldAlready, TaskOpen, TransitionRefused
 from moorage.images.image import FILLED, State
-from moorage.images.intake import Hashed, Hashes
 from moorage.images.records import images
 from moorage.images.visibility import find_locked
 from moorage.operations import events, journal

@@ -19,7 +19,7 @@ S = TypeVar("S")
 
 
 class Learning(Protocol[T_co]):
-    """Who learns of bytes while they go by: `images.intake`."""
+    """Who learns of bytes while they go by: `images.content.intake`."""
 
     def feed(self, chunk: bytes) -> None: ...
     def finish(self) -> T_co: ...

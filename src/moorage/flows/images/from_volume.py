@@ -19,7 +19,7 @@ from moorage.flows.images.stores import store_of
 from moorage.flows.volume_from_volume import freeze, layer
 from moorage.flows.volume_layers import backend_of, sweep, volume_of
 from moorage.images import allowance, unhashed
-from moorage.images.formats import HEAD_BYTES, ContentRefused, Inspection
+from moorage.images.content.formats import HEAD_BYTES, ContentRefused, Inspection
 from moorage.images.records import images
 from moorage.operations import journal
 from moorage.operations.flow import Flow, Step, Work

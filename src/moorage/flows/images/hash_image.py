@@ -15,9 +15,9 @@ from moorage.database import Transaction
 from moorage.flows.images.stores import by_weight, store_of
 from moorage.flows.images.turns import turn
 from moorage.images import location, unhashed
-from moorage.images.formats import ContentRefused
+from moorage.images.content.formats import ContentRefused
+from moorage.images.content.intake import Intake, Taken
 from moorage.images.image import FILLED
-from moorage.images.intake import Intake, Taken
 from moorage.images.records import images
 from moorage.operations import journal
 from moorage.operations.flow import After, Flow, Step, Work

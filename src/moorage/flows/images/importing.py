@@ -18,13 +18,14 @@ from moorage.flows.images.clear import STAGING, begin_clear
 from moorage.flows.images.obtain import chunks_of, give_back, obtain, transform
 from moorage.flows.images.storing import discard, end_stores, fill
 from moorage.flows.rooms import Rooms
-from moorage.images import allowance, receiving, rules, service, signed, staging, task
+from moorage.images import allowance, receiving, rules, service, staging, task
 from moorage.images.allowance import Room
+from moorage.images.content.intake import Intake, Taken
 from moorage.images.errors import FormatsUnsetForImport, StagedBytesComing, TaskOpen, TransitionRefused
 from moorage.images.image import State
-from moorage.images.intake import Intake, Taken
 from moorage.images.receiving import Learnt
-from moorage.images.signature import witness
+from moorage.images.signatures import signed
+from moorage.images.signatures.signature import witness
 from moorage.images.visibility import find_locked
 from moorage.operations import journal
 from moorage.operations.flow import Flow, Step, Work

@@ -19,7 +19,7 @@ from moorage.flows.rooms import Rooms
 from moorage.images import adopting, allowance, receiving, task, unhashed
 from moorage.images.adopting import Said
 from moorage.images.allowance import Room
-from moorage.images.intake import Taken
+from moorage.images.content.intake import Taken
 from moorage.images.records import images
 from moorage.images.store import LocationRefused
 from moorage.operations import journal

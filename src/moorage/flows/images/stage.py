@@ -13,7 +13,7 @@ from moorage.flows.images.clear import staging_of
 from moorage.flows.images.reception import DEADLINE_S, Reception, settle
 from moorage.images import allowance, receiving, staging
 from moorage.images.allowance import Room
-from moorage.images.intake import Measure, Measured
+from moorage.images.content.intake import Measure, Measured
 from moorage.images.store import Store
 from moorage.operations.flow import Flow, Work
 from moorage.operations.hold import received

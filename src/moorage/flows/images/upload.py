@@ -10,9 +10,9 @@ from moorage.flows.images.reception import DEADLINE_S, Asked, Reception, settle
 from moorage.flows.images.stores import store_for, store_of
 from moorage.images import receiving
 from moorage.images.allowance import Room
-from moorage.images.intake import Intake, Taken
-from moorage.images.signature import Witness, witness
-from moorage.images.signed import claims
+from moorage.images.content.intake import Intake, Taken
+from moorage.images.signatures.signature import Witness, witness
+from moorage.images.signatures.signed import claims
 from moorage.images.store import Store
 from moorage.operations.flow import Flow, Work
 from moorage.operations.hold import received

@@ -3,7 +3,7 @@
 from sqlalchemy import insert, select
 
 from moorage.database import Transaction
-from moorage.images.digests import CHUNK_BYTES, DIGEST_BYTES
+from moorage.images.content.digests import CHUNK_BYTES, DIGEST_BYTES
 from moorage.images.records import digests
 
 d = digests.c

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from moorage.core.errors import Malformed, TooLarge
-from moorage.images.digests import Digests
-from moorage.images.formats import LARGEST_DISK_BYTES, Inspected, Inspection
-from moorage.images.lanes import Lane
-from moorage.images.signature import Witness
+from moorage.images.content.digests import Digests
+from moorage.images.content.formats import LARGEST_DISK_BYTES, Inspected, Inspection
+from moorage.images.content.lanes import Lane
+from moorage.images.signatures.signature import Witness
 
 _GATHERED_BYTES = 1 << 20  #: smaller chunks are put together, since handing one to another thread has its price
 CHECKSUM = "md5"

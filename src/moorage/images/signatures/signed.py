@@ -10,9 +10,9 @@ from sqlalchemy import select
 
 from moorage.core.errors import Conflict
 from moorage.database import Transaction
-from moorage.images import signature
 from moorage.images.certificates import Certificates
 from moorage.images.records import hashes, images, properties
+from moorage.images.signatures import signature
 
 
 class SignatureUnproven(Conflict):

@@ -78,7 +78,7 @@ class Witness:
     def prepare(self) -> None:
         """The certificate is at hand, or a refusal: before the first byte. It may have to be asked for elsewhere."""
         if self._key is None:
-            from moorage.images.verification import key_of
+            from moorage.images.signatures.verification import key_of
 
             self._key = key_of(self._claim, self._certificates)
 
@@ -87,7 +87,7 @@ class Witness:
 
     def finish(self) -> dict[str, str]:
         """The hash that was signed, by its algorithm; `SignatureRefused` where the signature is not good."""
-        from moorage.images.verification import check
+        from moorage.images.signatures.verification import check
 
         self.prepare()
         check(self._claim, self._key, self._hash.digest())
@@ -106,6 +106,6 @@ def witness(properties: Mapping[str, str | None], certificates: Certificates | N
 
 def verify(claim: Claim, digest: bytes, certificates: Certificates) -> None:
     """Return when the signature is one of bytes that have this hash, by a key that may sign now."""
-    from moorage.images.verification import check, key_of
+    from moorage.images.signatures.verification import check, key_of
 
     check(claim, key_of(claim, certificates), digest)

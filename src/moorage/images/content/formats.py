@@ -8,8 +8,8 @@ recognised is also checked for what it might make a reader open or allocate, whi
 from dataclasses import dataclass
 
 from moorage.core.errors import Problem
-from moorage.images.headers import CHECKS, recognise
-from moorage.images.inspectors import Panel
+from moorage.images.content.headers import CHECKS, recognise
+from moorage.images.content.inspectors import Panel
 from moorage.images.seen import Seen, Unsound
 
 HEAD_BYTES = 1 << 20  #: every mark and every header but some of VHDX lies here

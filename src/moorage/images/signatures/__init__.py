@@ -1,0 +1,1 @@
+"""Signed images: what is signed, by whom, and whether it is true."""
