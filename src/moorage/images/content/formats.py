@@ -16,7 +16,7 @@ HEAD_BYTES = 1 << 20  #: every mark and every header but some of VHDX lies here
 TAIL_BYTES = 3 * 512
 LARGEST_DISK_BYTES = (1 << 63) - 1
 
-_OPAQUE = "ami, ari, aki, ploop"  #: formats without a mark: anything unmarked may be one
+_OPAQUE = "ami, ari, aki"  #: formats without a mark: anything unmarked may be one
 READINGS = (
     # declared  content          recorded as
     ("raw",     {"raw"},         "raw"),
@@ -32,6 +32,7 @@ READINGS = (
     ("vhd",     {"vhd"},         "vhd"),
     ("vhdx",    {"vhdx"},        "vhdx"),
     ("luks",    {"luks"},        "luks"),
+    ("ploop",   {"raw"},         "ploop"),  # kept and given back; its blocks are not the disk's
     *((name, {"raw"}, "raw") for name in _OPAQUE.split(", ")),
 )  # fmt: skip
 INSPECTED_CONTAINERS = frozenset({"bare"})
@@ -98,7 +99,7 @@ class Inspection:
         sizes = [self._check(panel, name, head, whole) for name in sorted(checked)]
         if recorded == "raw" or (recorded == "iso" and sizes == [0]):
             return Inspected(recorded, self._size)
-        return Inspected(recorded, sizes[0])
+        return Inspected(recorded, sizes[0] if recorded in content else None)
 
     def _reading(self, content: frozenset[str]) -> str:
         for declared, listed, recorded in READINGS:
