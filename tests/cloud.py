@@ -7,7 +7,6 @@ client would have seen. Concurrency is real: call it from as many threads as wan
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ import yaml
 from moorage.app import App, build
 from moorage.config import Config
 from moorage.stopping import stop_data_plane
+from tests.eventloop import EventLoop
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,7 @@ class Cloud:
 
     def __init__(self, config: Config, role: str = "up") -> None:
         self.app: App = build(config, role)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
+        self._loop = EventLoop()
         self._tokens: dict[str, str] = {}
         self.app.start()
 
@@ -83,7 +81,7 @@ class Cloud:
         if isinstance(content, bytes):
             sent["content-length"] = str(len(content))
         exchange = self._exchange(method, url, sent, iter(chunks), local, cut)
-        return asyncio.run_coroutine_threadsafe(exchange, self._loop).result(timeout=120)
+        return self._loop.run(exchange, 120)
 
     def token(self, as_: str = "moorage") -> str:
         """A token of one of the clouds in clouds.yaml."""
@@ -156,17 +154,7 @@ class Cloud:
             for _ in stop_data_plane(self.app.rooms):
                 pass
         self.app.stop()
-        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result(5)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-
-
-async def _cancel_all() -> None:
-    """End what still waits on this loop for an app that has stopped."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+        self._loop.close()
 
 
 @contextmanager

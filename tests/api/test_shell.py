@@ -153,5 +153,5 @@ def test_a_request_that_is_cut_off_by_the_end_of_the_process_is_told_to_repeat(c
         task.cancel()
         await task
 
-    asyncio.run_coroutine_threadsafe(cut_off(), cloud._loop).result(30)
+    cloud._loop.run(cut_off(), 30)
     assert sent[0]["status"] == 503

@@ -7,7 +7,6 @@ caller is Identity's, and tested there.
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from moorage.images.store import Store
 from moorage.operations.process import Process
 from moorage.operations.runner import Runner
 from moorage.operations.waiting import Ends
+from tests.eventloop import EventLoop
 
 READER, MEMBER = frozenset({"reader"}), frozenset({"reader", "member"})
 ADMIN = frozenset({"reader", "member", "manager", "admin"})
@@ -89,9 +89,7 @@ class ImageCloud:
         self._files = ThreadPoolExecutor(4)
         ends = Ends(database, self._files)
         self.shell = Shell(self.rooms, [ImageService()], _caller, ends, self._sql, self._files)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
+        self._loop = EventLoop()
         self.runner.start()
 
     def call(
@@ -116,7 +114,7 @@ class ImageCloud:
             sent.setdefault("content-length", str(len(content)))
         chunks = iter([content] if isinstance(content, bytes) else content or ())
         exchange = self._exchange(method, url, sent, chunks, cut)
-        return asyncio.run_coroutine_threadsafe(exchange, self._loop).result(timeout=120)
+        return self._loop.run(exchange, 120)
 
     async def _exchange(
         self, method: str, url: str, headers: Mapping[str, str], chunks: Iterator[bytes], cut: bool
@@ -188,8 +186,7 @@ class ImageCloud:
 
     def close(self) -> None:
         self.runner.stop()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._loop.close()
         self._sql.shutdown()
         self._files.shutdown()
 

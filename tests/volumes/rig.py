@@ -5,7 +5,6 @@ unless a test brings another backend.
 
 import asyncio
 import json
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +33,7 @@ from moorage.volumes.backend import Backend
 from moorage.volumes.bootstrap import bootstrap
 from moorage.volumes.settings import VolumeSettings
 from tests.cloud import Reply
+from tests.eventloop import EventLoop
 
 HOST = "here"
 DEMO, OTHER = "d" * 32, "0" * 32
@@ -94,9 +94,7 @@ class Rig:
         self.runner = Runner(self.database, FLOWS, self.rooms, Process.this("up", HOST), [f"host:{HOST}", "any"])
         ends = Ends(self.database, self.files)
         self.shell = Shell(self.rooms, [BlockStorageService()], authenticate, ends, self.sql, self.files)
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self.thread.start()
+        self.loop = EventLoop()
 
     def call(
         self,
@@ -118,7 +116,7 @@ class Rig:
             sent.setdefault("content-type", "application/json")
             content = json.dumps(body).encode()
         url = path if path.startswith("/volume/") else f"/volume/v3{path}"
-        return asyncio.run_coroutine_threadsafe(self._send(method, url, sent, content or b""), self.loop).result(60)
+        return self.loop.run(self._send(method, url, sent, content or b""), 60)
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str], content: bytes) -> Reply:
         parts = urlsplit(url)
@@ -192,8 +190,7 @@ class Rig:
     def close(self) -> None:
         """Stop it."""
         self.runner.stop()
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(5)
+        self.loop.close()
         self.sql.shutdown(wait=True)
         self.files.shutdown(wait=True)
         self.database.close()
