@@ -11,8 +11,7 @@ import openstack
 import pytest
 import yaml
 from openstack.connection import Connection
-from openstackclient.common.clientmanager import ClientManager
-from osc_lib.clientmanager import ClientCache
+from osc_lib.clientmanager import ClientCache, ClientManager
 
 from tests.cli.host import Host
 from tests.clients.compute import compute
