@@ -104,6 +104,7 @@ def test_what_is_not_there_is_said_to_be_so(host: Host, tmp_path: Path) -> None:
 def test_an_attach_that_fails_leaves_no_attachment(host: Host) -> None:
     volume = host.server.volume("failing")
     directory = host.place.sockets / "dev"
+    directory.mkdir(mode=0o700, exist_ok=True)  # nobody may have attached anything yet
     directory.rename(directory.with_name("away"))
     directory.write_text("in the way")
     try:
