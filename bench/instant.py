@@ -1,115 +1,69 @@
 """
 How long volumes take from images of any size in any store, from the request to `available`: python -m bench.instant
 
-Starts a Moorage of its own with the stores of `--config` (by default one in reach of its backend and one out of it),
-puts three images into each store of `--store`, and makes volumes of each: one that finds no copy yet, then some that
-find one, at last many at once.  Everything is deleted again.
+Starts a Moorage of its own with a store of every kind (`bench/places.py`), puts three images into each, and makes
+volumes of each: one that finds no copy yet, then some that find one, at last many at once.  The first one is attached
+as soon as it is available, and random reads of it are compared with the source, while its bytes may still be elsewhere;
+a difference ends everything.  What was made is deleted again.
 """
 
 import argparse
 import os
-import random
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.cloud import Cloud, Failed
+from bench.disks import MIB, Disk, compare, disks
 from bench.full import moorage
 from bench.measures import create_volume, delete_volume
+from bench.places import ALL, HOST, Place, places
 
-MIB, GIB = 1 << 20, 1 << 30
-EXTENT = 128 << 10
-
-CONFIG = """
-[volumes]
-quota_volumes = -1
-quota_gigabytes = -1
-
-[[stores]]
-id = "near"
-
-[[stores]]
-id = "far"
-path = "{far}"
-"""
-
-
-@dataclass(frozen=True)
-class Disk:
-    """An image to be uploaded."""
-
-    name: str
-    path: Path
-    format: str
-    size_gib: int
+COLUMNS = (
+    "image", "store", "to put it there, s", "path", "first volume, ms", "next, p50 ms", "MiB moved for the first",
+    "random reads that equal the source, p50 ms", "at once: failed, s", "load",
+)  # fmt: skip
 
 
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(prog="bench.instant", description=__doc__)
-    parser.add_argument("--config", type=Path, help="configuration with the stores")
-    parser.add_argument("--store", action="append", help="store to measure; several times for several")
+    parser.add_argument("--store", action="append", choices=ALL, help="store to measure; several times for several")
     parser.add_argument("--image", choices=["small", "large", "vast"], help="only this one")
     parser.add_argument("--large-gib", type=int, default=8, help="size of the large raw image")
     parser.add_argument("--rounds", type=int, default=5, help="volumes one after the other")
+    parser.add_argument("--reads", type=int, default=64, help="random reads that are compared")
     parser.add_argument("--at-once", type=int, default=200, help="volumes at once, of the small image")
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench-instant-", dir="/tmp"))
     folder.chmod(0o711)
-    state, config = folder / "state", asked.config or folder / "moorage.toml"
-    if asked.config is None:
-        config.write_text(CONFIG.format(far=folder / "far"))
-        (folder / "far").mkdir()
+    (folder / "disks").mkdir(mode=0o711)
+    state = folder / "state"
     os.environ["OS_CLIENT_CONFIG_FILE"] = str(state / "clouds.yaml")
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
-    print("| image | store | path | first, ms | next, p50 ms | MiB moved for the first | at once: failed, s |")
-    print("|---|---|---|---|---|---|---|")
     try:
-        with moorage(state, "--config", str(config)):
-            cloud = Cloud("moorage")
-            for disk in disks(folder, asked.large_gib, asked.image):
-                for store in asked.store or ["near", "far"]:
-                    measure(cloud, disk, store, asked.rounds, asked.at_once if "64 MiB" in disk.name else 0)
+        with places(folder, asked.store) as (config, stores):
+            print(f"{os.cpu_count()} cores\n\n| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|", flush=True)
+            with moorage(state, "--config", str(config)):
+                cloud = Cloud("moorage-admin")
+                for disk in disks(folder / "disks", asked.large_gib, asked.image):
+                    for store in stores:
+                        crowd = asked.at_once if disk.file.name == "small" else 0
+                        print(measure(cloud, disk, store, asked.rounds, asked.reads, crowd), flush=True)
     finally:
         subprocess.run([sys.executable, "-m", "moorage", "down", "--state", str(state)], check=False, timeout=120)
         shutil.rmtree(folder)
 
 
-def disks(folder: Path, large_gib: int, only: str | None) -> Iterator[Disk]:
-    """The three images, or one of them."""
-    if only in (None, "small"):
-        yield Disk("raw, 64 MiB", sparse(folder / "small", 64 * MIB, 512), "raw", 1)
-    if only in (None, "large"):
-        yield Disk(f"raw, {large_gib} GiB", sparse(folder / "large", large_gib * GIB, 800), "raw", large_gib)
-    if only in (None, "vast"):
-        vast, packed = sparse(folder / "vast", 64 * GIB, 8192), folder / "vast.qcow2"
-        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", vast, packed], check=True)
-        vast.unlink()
-        yield Disk("qcow2, 64 GiB with 1 GiB of data", packed, "qcow2", 64)
-
-
-def sparse(path: Path, size: int, extents: int) -> Path:
-    """A sparse file with so many pieces of data, evenly spread."""
-    noise = random.Random(size).randbytes(EXTENT)
-    with path.open("wb") as file:
-        file.truncate(size)
-        for n in range(extents):
-            os.pwrite(file.fileno(), noise, n * (size // extents) // 4096 * 4096)
-    return path
-
-
-def measure(cloud: Cloud, disk: Disk, store: str, rounds: int, at_once: int) -> None:
+def measure(cloud: Cloud, disk: Disk, store: Place, rounds: int, reads: int, at_once: int) -> str:
     """One row."""
-    asked = {"name": "bench", "disk_format": disk.format, "container_format": "bare"}
-    image: str = cloud.call("POST", f"{cloud.image}/images", asked)["id"]
-    cloud.upload(image, disk.path, store)
+    image, put_s = store.put(cloud, disk)
     made: list[str] = []
 
     def one() -> float:
@@ -119,23 +73,40 @@ def measure(cloud: Cloud, disk: Disk, store: str, rounds: int, at_once: int) -> 
 
     try:
         first = one()
-        url = cloud.volume.split("/volume/")[0] + f"/moorage/v1/volumes/{made[0]}"
-        how = cloud.call("GET", url)["volume"]["made"]
+        read_ms = read(cloud, made[0], disk, reads)
+        how = origin(cloud, made[0])
         later = statistics.median(one() for _ in range(rounds))
+        path = ", then ".join(dict.fromkeys((how["path"], origin(cloud, made[-1])["path"])))
         crowd = many(one, at_once) if at_once else ""
-        moved = how["bytes"] / MIB
-        print(
-            f"| {disk.name} | {store} | {how['path']} | {first:.0f} | {later:.0f} | {moved:.1f} | {crowd} |", flush=True
-        )
+        seen = f"{reads} of {reads}, {read_ms:.1f}"
+        times = f"{put_s:.1f} | {path} | {first:.0f} | {later:.0f} | {how['bytes'] / MIB:.1f} | {seen}"
+        return f"| {disk.name} | {store.name} | {times} | {crowd} | {os.getloadavg()[0]:.0f} |"
     finally:
         for volume in made:
             delete_volume(cloud, volume)
         cloud.call("DELETE", f"{cloud.image}/images/{image}", expect=(204, 404))
 
 
+def origin(cloud: Cloud, volume: str) -> Mapping[str, Any]:
+    """How the volume came to be."""
+    url = cloud.volume.split("/volume/")[0] + f"/moorage/v1/volumes/{volume}"
+    made: Mapping[str, Any] = cloud.call("GET", url)["volume"]["made"]
+    return made
+
+
+def read(cloud: Cloud, volume: str, disk: Disk, reads: int) -> float:
+    """Attach the volume and compare it with its image; the median of what a read took, in milliseconds."""
+    body = {"attachment": {"volume_uuid": volume, "mode": "ro", "connector": {"host": HOST, "nbd": True}}}
+    attachment = cloud.call("POST", f"{cloud.volume}/attachments", body)["attachment"]
+    try:
+        return compare(attachment["connection_info"]["uri"], disk, reads)
+    finally:
+        cloud.call("DELETE", f"{cloud.volume}/attachments/{attachment['id']}")
+
+
 def many(one: Callable[[], float], count: int) -> str:
     """How many of so many at once failed, and how long all took."""
-    before, failed = time.monotonic(), 0
+    before = time.monotonic()
 
     def tried(_: int) -> bool:
         try:

@@ -50,8 +50,7 @@ mon_allow_pool_size_one = true
 mon_max_pg_per_osd = 1000
 mon_data_avail_warn = 1
 mon_data_avail_crit = 0
-osd_objectstore = memstore
-memstore_device_bytes = 2147483648
+{engine}
 osd_op_num_threads_per_shard = 1
 osd_op_num_shards = 2
 admin_socket =
@@ -69,6 +68,19 @@ rgw_thread_pool_size = 64
 rgw_gc_obj_min_wait = 1
 rgw_bucket_quota_ttl = 0
 rgw_user_quota_bucket_sync_interval = 1
+"""
+
+
+IN_MEMORY = """
+osd_objectstore = memstore
+memstore_device_bytes = 2147483648
+"""
+ON_DISK = """
+osd_objectstore = bluestore
+bluestore_block_size = 34359738368
+bluestore_compression_mode = force
+bluestore_compression_algorithm = snappy
+osd_memory_target = 939524096
 """
 
 
@@ -108,9 +120,8 @@ class Cluster:
 
     def gateway(self) -> Gateway:
         """The gateway; starts it when nobody has yet. The test is skipped where it is not installed."""
-        missing = [program for program in PROGRAMS if shutil.which(program, path=PATH) is None]
-        if missing:
-            pytest.skip(f"{', '.join(missing)} not installed (Debian: {PACKAGES})")
+        if absent := missing():
+            pytest.skip(f"{', '.join(absent)} not installed (Debian: {PACKAGES})")
         with self._lock.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if not self._note.exists():
@@ -124,21 +135,26 @@ class Cluster:
             self._note.unlink()
 
 
-def start() -> Mapping[str, str]:
-    """Start a cluster and a gateway in a new directory."""
+def missing() -> list[str]:
+    """The programs that are not installed."""
+    return [program for program in PROGRAMS if shutil.which(program, path=PATH) is None]
+
+
+def start(engine: str = IN_MEMORY) -> Mapping[str, str]:
+    """Start a cluster and a gateway in a new directory; objects are kept as `engine` says."""
     clear_away_dead_runs()
     home = Path(tempfile.mkdtemp(prefix=HOMES, dir="/tmp"))
     (home / "run").write_text(json.dumps(born(int(os.environ.get("MOORAGE_TEST_RUN", os.getpid())))))
     try:
-        return _started(home)
+        return _started(home, engine)
     except BaseException:
         end(home)
         raise
 
 
-def _started(home: Path) -> Mapping[str, str]:
+def _started(home: Path, engine: str) -> Mapping[str, str]:
     port, fsid = free_port(), str(uuid.uuid4())
-    (home / "conf").write_text(CONF.format(fsid=fsid, port=port, home=home))
+    (home / "conf").write_text(CONF.format(fsid=fsid, port=port, home=home, engine=engine))
     (home / "mon").mkdir()
     (home / "osd").mkdir()
     run("monmaptool", "--create", "--addv", "a", f"[v1:127.0.0.1:{port}]", "--fsid", fsid, str(home / "monmap"))
