@@ -43,9 +43,9 @@ def hold(tx: Transaction, image_id: str, store: str, name: str, details: Mapping
 
 
 def held(tx: Transaction, image_id: str) -> Sequence[Mapping[str, Any]]:
-    """Where the image's bytes are."""
+    """Where the image's bytes are; of each store in the order in which they came there."""
     query = select(locations).where(l.image_id == image_id, l.state == State.HELD)
-    return tx.all(query.order_by(l.store, l.object))
+    return tx.all(query.order_by(l.store, l.created_at, l.id))
 
 
 def forsake(tx: Transaction, id: str) -> None:

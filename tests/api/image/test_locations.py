@@ -276,6 +276,19 @@ def test_the_old_way(make: Callable[..., Web]) -> None:
     assert it.cloud.call("GET", f"/image/v2/images/{id}/file").body == DATA
 
 
+def test_the_old_way_takes_out_what_was_shown_at_that_number(make: Callable[..., Web]) -> None:
+    it = make(show_multiple_locations=True)
+    id, url, later = it.cloud.image(), it.site.url("/disk.raw"), it.serve("/a-name-before-it.raw", DATA)
+    for each in (url, later):
+        assert patch(it, id, add(each)).status == 200
+    eventually(lambda: it.cloud.show(id)["checksum"] == MD5)
+    assert [place["url"] for place in it.cloud.show(id)["locations"]] == [url, later]
+    listed = it.cloud.call("GET", f"/image/v2/images/{id}/locations", as_="root").json
+    assert [place["url"] for place in listed] == [url, later]
+    assert patch(it, id, {"op": "remove", "path": "/locations/0"}, as_="root").status == 200
+    assert [place["url"] for place in it.cloud.show(id)["locations"]] == [later]
+
+
 def test_the_old_way_believes_hashes_only_where_the_configuration_does(make: Callable[..., Web]) -> None:
     it = make(show_multiple_locations=True, do_secure_hash=False)
     id, other = it.cloud.image(), it.serve("/mirror.raw", DATA)

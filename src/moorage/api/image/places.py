@@ -5,21 +5,20 @@ from typing import Any
 
 from moorage.api.request import Request
 from moorage.core.errors import Problem
-from moorage.flows.images.stores import by_weight, store_of
+from moorage.flows.images.stores import in_order, store_of
 from moorage.images.image import State
 
 
 def told(ask: Request, held: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The locations `held`, the store that is read first at the beginning; stores may have to be asked for that."""
-    by_store: dict[str, list[dict[str, Any]]] = {}
-    for row in held:
+    found: list[dict[str, Any]] = []
+    for row in in_order(ask.rooms, held):
         try:
             url = store_of(ask.rooms, row["store"]).url(row["object"])
         except Problem:
             continue  # a store that is down, or not configured any more, has nothing to show
-        shown = {"url": url, "metadata": {**(row["details"] or {}), "store": row["store"]}}
-        by_store.setdefault(row["store"], []).append(shown)
-    return [shown for id in by_weight(ask.rooms, by_store) for shown in by_store[id]]
+        found.append({"url": url, "metadata": {**(row["details"] or {}), "store": row["store"]}})
+    return found
 
 
 def fields(ask: Request, image: Mapping[str, Any], held: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -38,7 +38,14 @@ def begin_delete_location(tx: Transaction, rooms: Rooms, caller: Caller, store: 
     if image["state"] != State.ACTIVE:
         blockers = service.blockers(tx, image)
         raise TransitionRefused(state=image["state"], target="out of a store", image=id, blockers=blockers)
-    row = _place(tx, id, store)
+    return take_out(tx, rooms, caller, image, _place(tx, id, store))
+
+
+def take_out(
+    tx: Transaction, rooms: Rooms, caller: Caller, image: Mapping[str, Any], row: Mapping[str, Any]
+) -> str | None:
+    """The same of one location of the locked `image`, which has others."""
+    id, store = image["id"], row["store"]
     service.touch(tx, id)
     events.record(tx, "image.store-left", "image", id, image["owner"], caller.request_id, store=store)
     if row["adopted"]:

@@ -13,10 +13,11 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Conflict, Malformed
 from moorage.database import Transaction
 from moorage.flows.images import locate
-from moorage.flows.images.delete_location import begin_delete_location
+from moorage.flows.images.delete_location import take_out
 from moorage.flows.images.locate import Found
+from moorage.flows.images.stores import in_order
 from moorage.flows.rooms import Rooms
-from moorage.images import adopting, location, rules
+from moorage.images import adopting, location, rules, service
 from moorage.images.adopting import Said
 from moorage.images.errors import LocationMissing, LocationsKept
 from moorage.images.image import State
@@ -104,6 +105,7 @@ def _add(tx: Transaction, rooms: Rooms, caller: Caller, id: str, place: Place, f
     if found.size != image["size"] or (place.said and not place.said.fits(*known)):
         raise NotTheSame(url=place.url, image=id)
     location.hold(tx, id, found.store, found.name, _kept(place.metadata))
+    service.touch(tx, id)
     events.record(tx, "image.located", "image", id, image["owner"], caller.request_id, store=found.store)
 
 
@@ -112,34 +114,29 @@ def _remove(tx: Transaction, rooms: Rooms, caller: Caller, id: str, index: int) 
     rules.permit_on(caller, rules.DROP_COPY, image)
     if image["state"] != State.ACTIVE:
         raise Conflict(reason=f"Image {id} is {image['state']}: its locations cannot be changed.")
-    held = location.held(tx, id)
+    held = in_order(rooms, location.held(tx, id))
     if index >= len(held):
         raise LocationMissing(index=index, image=id)
     if len(held) == 1:
         raise LocationsKept(image=id)
-    row = held[index]
-    if row["adopted"]:
-        tx.run(locations.delete().where(locations.c.id == row["id"]))
-        events.record(tx, "image.store-left", "image", id, image["owner"], caller.request_id, store=row["store"])
-    else:
-        begin_delete_location(tx, rooms, caller, row["store"], id)
+    take_out(tx, rooms, caller, image, held[index])
 
 
 def _replace(
     tx: Transaction, rooms: Rooms, caller: Caller, id: str, places: Sequence[Place], found: Mapping[str, Found]
 ) -> None:
-    image, held = find(tx, caller, id), location.held(tx, id)
     if not places:
         raise LocationsKept(image=id)
-    if image["state"] == State.QUEUED and not held:
+    if find(tx, caller, id)["state"] == State.QUEUED:
         for place in places:
             _add(tx, rooms, caller, id, place, found[place.url])
         return
-    rows = {(row["store"], row["object"]): row for row in held}
+    find_locked(tx, caller, id)
+    rows = {(row["store"], row["object"]): row for row in location.held(tx, id)}
     named = {(found[place.url].store, found[place.url].name): place for place in places}
     if rows.keys() != named.keys() or len(named) != len(places):
         raise Malformed(reason="Locations are replaced by the same ones with other metadata.")
-    find_locked(tx, caller, id)
+    service.touch(tx, id)
     for at, place in named.items():
         tx.run(locations.update().where(locations.c.id == rows[at]["id"]).values(details=_kept(place.metadata) or None))
 

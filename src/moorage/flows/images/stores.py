@@ -1,6 +1,7 @@
 """Which store an upload goes to, and which one an image is read from first."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from moorage.core.caller import Caller
 from moorage.core.errors import NotFound
@@ -22,6 +23,12 @@ def by_weight(rooms: Rooms, stores: Iterable[str]) -> list[str]:
     """Store ids, the heaviest first, ties by name."""
     weights: Mapping[str, int] = {store.id: store.weight for store in rooms.settings.stores}
     return sorted(stores, key=lambda id: (-weights.get(id, 0), id))
+
+
+def in_order(rooms: Rooms, held: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Locations as they are shown and numbered: the store that is read first at the beginning."""
+    stores = by_weight(rooms, {row["store"] for row in held})
+    return sorted(held, key=lambda row: stores.index(row["store"]))
 
 
 def store_of(rooms: Rooms, id: str) -> Store:
