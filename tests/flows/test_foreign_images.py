@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from moorage.drivers.backends.files.layers import DRIVERS, Layers
-from moorage.flows import convert_image
+from moorage.flows.turns import AT_ONCE
 from moorage.volumes.backend import Connection, Foreign, Layer
 from tests.cloud import Cloud, running
 from tests.drivers.clients import client
@@ -104,12 +104,12 @@ def test_few_conversions_run_at_once_and_none_keeps_anything_else_waiting(
     monkeypatch.setattr(Layers, "convert", slow)
     image = uploaded(cloud, tmp_path, "vdi")
     made = [begun(cloud, image) for _ in range(12)]
-    assert eventually(lambda: len(inside) == convert_image.AT_ONCE)
+    assert eventually(lambda: len(inside) == AT_ONCE)
     blank = call(cloud, "POST", "/volume/v3/volumes", {"volume": {"size": 1}})["volume"]["id"]
     assert eventually(lambda: status(cloud, blank) == "available")
     go.set()
     assert eventually(lambda: {status(cloud, id) for id in made} == {"available"}, patience_s=60)
-    assert most == convert_image.AT_ONCE
+    assert most == AT_ONCE
 
 
 def test_a_volume_that_is_deleted_while_it_is_made_leaves_nothing(

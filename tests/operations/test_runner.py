@@ -257,6 +257,44 @@ def test_what_waits_on_its_thread_for_the_host_does_not_keep_the_host_from_worki
     assert [over(database, id)["state"] for id in ids] == [State.DONE] * 3
 
 
+def test_a_lane_that_is_full_does_not_have_the_other_looked_through_again(database: Database, start: Start) -> None:
+    going_on, go = threading.Event(), threading.Event()
+
+    def hold(work: Work) -> None:
+        going_on.set()
+        go.wait(30)
+
+    runner = start(Flow("host", (Step("hold", hold),)), queues=("any", "host:here"), threads=1)
+    held = begin(database, "host", "r1", queue="host:here")
+    assert going_on.wait(30)
+    with database.write() as tx:  # may be claimed, but not by whoever is busy with what has the same id
+        other = journal.begin(tx, "host", "namesake", "r1", queue="any", project_id="p")
+    assert runner._claim() is False
+    go.set()
+    assert [over(database, id)["state"] for id in (held, other)] == [State.DONE] * 2
+
+
+def test_what_waits_for_one_that_is_hindered_looks_again(database: Database, start: Start) -> None:
+    start_failing = threading.Event()
+
+    def first(work: Work) -> None:
+        assert start_failing.wait(30)
+        raise Unavailable()
+
+    def second(work: Work) -> Any:
+        with work.rooms.read() as tx:
+            row = journal.get(tx, work.input["other"])
+        return After(work.input["other"]) if row is not None and row["attempts"] == 0 else {}
+
+    start(Flow("first", (Step("a", first),), retries=1 << 30), Flow("second", (Step("a", second),)), rooms=database)
+    hindered = begin(database, "first")
+    waiting = begin(database, "second", "r2", input={"other": hindered})
+    until(lambda: row_of(database, waiting)["state"] == State.PARKED)
+    start_failing.set()
+    assert over(database, waiting)["state"] == State.DONE
+    assert row_of(database, hindered)["state"] in (State.QUEUED, State.RUNNING)
+
+
 def test_claims_take_the_oldest_of_each_resource_however_long_the_queue(database: Database) -> None:
     ids = [begin(database, "f", f"r{n // 100}") for n in range(300)]
     with database.write() as tx:

@@ -14,18 +14,16 @@ from moorage.core.errors import Conflict
 from moorage.database import Transaction
 from moorage.flows import hydrate_copy
 from moorage.flows.stored_layers import erase, forget, goes_with_its_last_user
+from moorage.flows.turns import turn
 from moorage.flows.volume_ends import made
 from moorage.flows.volume_layers import GIB, backend_of, give_head, sweep, take_back_head, volume_of
 from moorage.operations.flow import After, Flow, Step, Work
-from moorage.operations.journal import is_open
-from moorage.operations.records import operations
 from moorage.volumes import copies, layers
 from moorage.volumes.backend import Foreign, Format, Layer
 from moorage.volumes.records import layers as layer_rows
 from moorage.volumes.records import volumes
 
 KIND = "volume-from-conversion"
-AT_ONCE = 2
 
 
 def convert(work: Work) -> Mapping[str, Any] | After:
@@ -35,24 +33,13 @@ def convert(work: Work) -> Mapping[str, Any] | After:
         return {"layer": row["head"], "bytes": 0}
     if row["base"] is None:
         raise Conflict(reason=f"The image of volume {work.resource_id} is gone.")
-    with work.rooms.database.read() as tx:
-        first = _ahead(tx, work)
-    first = first or hydrate_copy.awaited(work, row["base"])
+    first = turn(work, KIND) or hydrate_copy.awaited(work, row["base"])
     if first is not None:
         return first
     sweep(work)
     layer = Layer(f"volumes/{work.resource_id}/{work.tag}", Format.RAW, work.input["size_gib"] * GIB)
     moved = backend_of(work).convert(layer, Foreign(row["base"], work.input["format"]), work.check)
     return {"layer": layer.name, "bytes": moved}
-
-
-def _ahead(tx: Transaction, work: Work) -> After | None:
-    """Another conversion that is to end before this one may begin: the first ones that were asked for go first."""
-    c = operations.c
-    waiting = select(c.id).where(is_open(), c.kind == KIND, c.step == 0, c.back.is_(False))
-    ids = [row["id"] for row in tx.all(waiting.order_by(c.created_at, c.id))]
-    place = ids.index(work.id) if work.id in ids else 0
-    return After(str(ids[place - AT_ONCE])) if place >= AT_ONCE else None
 
 
 def head(work: Work) -> Mapping[str, Any]:

@@ -9,14 +9,13 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import select
-
 from moorage.core.errors import Problem
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
 from moorage.flows.images.clear import clear_if_forsaken
 from moorage.flows.images.stores import store_of
 from moorage.flows.rooms import Rooms
+from moorage.flows.turns import turn
 from moorage.flows.volume_layers import backend_of
 from moorage.images.content import known_digests
 from moorage.images.content.formats import ContentRefused
@@ -25,9 +24,7 @@ from moorage.images.records import images
 from moorage.images.service import Usable
 from moorage.operations import journal
 from moorage.operations.flow import After, Flow, Step, Work
-from moorage.operations.journal import is_open
 from moorage.operations.periodic import Job
-from moorage.operations.records import operations
 from moorage.volumes import copies, layers
 from moorage.volumes.backend import CHUNK_BYTES
 
@@ -124,11 +121,11 @@ def fill(work: Work) -> Mapping[str, Any] | After:
     """The copy is whole, or nobody needs it any more."""
     with work.rooms.database.read() as tx:
         row = copies.get(tx, work.resource_id)
-        first = _ahead(tx, work)
     if row is None or row["state"] not in copies.UNFINISHED:
         return {}
+    first = turn(work, KIND, work.rooms.settings.volumes.hydrations)
     if first is not None:
-        return After(first)
+        return first
     try:
         if row["state"] == copies.State.AWAITED:
             return _download(work, row)
@@ -148,16 +145,6 @@ def _hindered(work: Work, problem: Problem) -> Mapping[str, Any]:
             return {}
         copies.tell(tx, row["id"], problem.sentence)
     raise Hindered(why=problem.sentence) from problem
-
-
-def _ahead(tx: Transaction, work: Work) -> str | None:
-    """Another copy that is to be filled before this one; those that are hindered are left out of account."""
-    o = operations.c
-    mine = select(o.id).where(is_open(), o.kind == KIND, (o.attempts == 0) | (o.id == work.id))
-    ids = [row["id"] for row in tx.all(mine.order_by(o.created_at, o.id))]
-    at_once = work.rooms.settings.volumes.hydrations
-    place = ids.index(work.id) if work.id in ids else 0
-    return str(ids[place - at_once]) if place >= at_once else None
 
 
 class Pace:

@@ -278,6 +278,12 @@ def end(tx: Transaction, id: str, epoch: int, state: State, **values: Any) -> Ma
     return row
 
 
+def wake(tx: Transaction, id: str) -> None:
+    """Let what waits for the operation look again whether it has to, although that is not over."""
+    for queue in {other["queue"] for other in tx.all(_WAKE, {"over": id, "now": tx.now})}:
+        tx.notify(BEGUN, queue)
+
+
 def forget(tx: Transaction, before: int, limit: int = 1000) -> int:
     """Drop up to `limit` operations that ended before `before`; how many there were."""
     old = select(c.id).where(c.ended_at < before).order_by(c.ended_at).limit(limit)

@@ -234,7 +234,7 @@ class Runner:
                 mine = [queue for queue in queues if lane(queue) == each]
                 taken = busy | {row["resource_id"] for row in rows}
                 found = claims.claim(tx, self.me.id, mine, self.lease_s, room, taken) if mine else []
-                rows, full = rows + found, full or len(found) == room
+                rows, full = rows + found, full or (bool(mine) and len(found) == room)
         for row in rows:
             self.take_up(row)
         return full

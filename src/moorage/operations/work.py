@@ -116,7 +116,13 @@ class Carried:
         """
         hindrance: dict[str, Any] = {} if problem is None else {"hindrance": known(problem).sentence}
         attempts = self._attempts + (problem is not None)
-        self._write(lambda tx: journal.let_go(tx, self.id, self.epoch, pause, attempts=attempts, **hindrance))
+
+        def change(tx: Transaction) -> None:
+            journal.let_go(tx, self.id, self.epoch, pause, attempts=attempts, **hindrance)
+            if problem is not None:
+                journal.wake(tx, self.id)  # whose turn it is, may be another matter now
+
+        self._write(change)
 
     def _learn(self, row: Mapping[str, Any], now: int) -> None:
         self._looked = time.monotonic()

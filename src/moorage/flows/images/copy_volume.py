@@ -14,7 +14,7 @@ from moorage.database import Transaction
 from moorage.flows import hydrate_copy
 from moorage.flows.images import beneath
 from moorage.flows.images.stores import store_of
-from moorage.flows.images.turns import turn
+from moorage.flows.turns import turn
 from moorage.flows.volume_layers import backend_of, volume_of
 from moorage.images import receiving, unhashed
 from moorage.images.content.intake import Intake, Taken

@@ -13,7 +13,7 @@ from moorage.core.caller import NOBODY
 from moorage.core.errors import Malformed, TooLarge
 from moorage.database import Transaction
 from moorage.flows.images.stores import by_weight, store_of
-from moorage.flows.images.turns import turn
+from moorage.flows.turns import turn
 from moorage.images import location, unhashed
 from moorage.images.content.formats import ContentRefused
 from moorage.images.content.intake import Intake, Taken
