@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -21,6 +22,7 @@ from typing import Any
 from moorage.drivers.backends.files import headers, nbd
 from moorage.drivers.backends.files.copies import book
 from moorage.drivers.programs import COMPLAINT_LIMIT_BYTES, HELPER, SURROUNDINGS, Account, becoming, find, sentence
+from moorage.drivers.ties import Tie
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ MEMORY_BYTES = 2 << 30  #: mostly address space, for the stacks of its threads
 TIME_S = 14 * 86400
 
 # The reader inherits its listening socket as a service manager would give it, so that there is no moment to wait for.
-LISTENING = 'exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"'
+LISTENING = 'exec 3<&0 </dev/null; exec "$@"'
 
 
 class Astray(Exception):
@@ -83,12 +85,14 @@ class Reader(Iterator[bytes]):
         self._client: nbd.Client | None = None
         program = find("qemu-nbd")
         folder = Path(tempfile.mkdtemp(prefix="moorage-"))
+        tie = Tie()
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as listening:
                 listening.bind(str(folder / "disk"))
                 listening.listen(1)
-                self._process = _start(program, listening.fileno(), disk, account)
+                self._process = _start(program, listening.fileno(), disk, account, tie)
             self._client = nbd.Client(folder / "disk", "", PATIENCE_S)
+            tie.stands()
         except nbd.Broken as error:
             log.warning("a reader does not begin: %s", self._complaint() or error)
             raise OSError(errno.EIO, "the reader does not begin") from error
@@ -96,6 +100,7 @@ class Reader(Iterator[bytes]):
             self.close()
             raise
         finally:
+            tie.close()
             shutil.rmtree(folder, ignore_errors=True)
 
     def __next__(self) -> bytes:
@@ -117,7 +122,7 @@ class Reader(Iterator[bytes]):
         process = self._process
         if process is None or process.stderr is None:
             return ""
-        process.kill()
+        _kill(process)
         said = sentence(process.stderr.read(COMPLAINT_LIMIT_BYTES))
         self.close()
         return said
@@ -129,8 +134,7 @@ class Reader(Iterator[bytes]):
             client.__exit__()
         process, self._process = self._process, None
         if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()  # it only reads
+            _kill(process)
             process.wait()
             if process.stderr is not None:
                 process.stderr.close()
@@ -139,14 +143,23 @@ class Reader(Iterator[bytes]):
         self.close()
 
 
-def _start(program: str, listening: int, disk: dict[str, Any], account: Account | None) -> "subprocess.Popen[bytes]":
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """The reader and the shell before it are gone, or about to be: they only read."""
+    if process.returncode is None:  # nobody else has its number as long as it is not buried
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _start(
+    program: str, listening: int, disk: dict[str, Any], account: Account | None, tie: Tie
+) -> "subprocess.Popen[bytes]":
     limits = [str(MEMORY_BYTES // 1024), str(TIME_S), "0"]
     words = [program, "--read-only", "--export-name=", "json:" + json.dumps(disk)]
-    reader = ["/bin/sh", "-c", LISTENING, "sh", *words]
+    reader = ["/bin/sh", "-c", LISTENING, "sh", *tie.command(words, "<&1")]
     return subprocess.Popen(
         [*becoming(account), "/bin/sh", "-c", HELPER, "sh", *limits, *reader],
         stdin=listening,
-        stdout=subprocess.DEVNULL,
+        stdout=tie.end,
         stderr=subprocess.PIPE,
         **SURROUNDINGS,
     )

@@ -2,8 +2,8 @@
 From what Block Storage says of an attachment to its bytes.
 
 Whatever the kind, what is used in the end is an NBD connection over a socket: a gate's own, or that of a bridge, a
-program beside this process that knows this one volume. A bridge is started on a connection that stands already, and
-ends when that is closed: it cannot outlive this process, whatever kills it.
+program beside this process that knows this one volume. A bridge ends when its connection is closed, and is tied to this
+process until that stands: it cannot outlive this process, whatever kills it.
 """
 
 import socket
@@ -14,10 +14,13 @@ from typing import Any
 
 from moorage.core.errors import Problem
 from moorage.drivers import daemons
+from moorage.drivers.programs import find
 from moorage.drivers.stores.volume import nbd
+from moorage.drivers.ties import Tie
 
 KINDS = ("nbd", "rbd", "local")
 REACH_S = 20.0
+END_S = 5.0
 
 
 class NoWayIn(Problem):
@@ -90,15 +93,25 @@ def _bridged(argv: list[str]) -> nbd.Connection:
             listener.bind(f"{folder}/socket")
             listener.listen(1)
             peer = _reach(f"{folder}/socket")
+        tie = Tie()
         try:
-            bridge = daemons.start(argv, listening=listener)
+            find(argv[0])
+            bridge = daemons.start(tie.command(argv), inherit=(tie.end,), listening=listener)
         except BaseException:
+            tie.close()
             peer.close()
             raise
     bridge.go()
     try:
         connection = nbd.Connection(peer, "")
-    except nbd.Broken as problem:
-        raise NoWayIn(why=bridge.abandon() or str(problem)) from None
+        tie.stands()
+    except BaseException as problem:
+        tie.close()
+        bridge.identity.wait(END_S)  # the shell of the tie ends the program first, then itself
+        said = bridge.abandon()
+        if isinstance(problem, nbd.Broken):
+            raise NoWayIn(why=said or str(problem)) from None
+        raise
+    tie.close()
     bridge.release()
     return connection
