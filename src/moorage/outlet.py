@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 SLICE_BYTES = 32 << 20  #: after which a thread does something else first
 _GRACE_MS = 2  #: how long a thread waits for a client that has just taken something
@@ -22,20 +22,18 @@ OnFiles = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
 class Outlet:
-    """One file on its way to the client of one connection."""
+    """One file on its way to a client, as the body of the answer that `cycle` has begun."""
 
-    def __init__(self, protocol: HttpToolsProtocol, file: int, offset: int, length: int) -> None:
-        self._protocol, self._file, self._at, self._left = protocol, file, offset, length
+    def __init__(self, cycle: RequestResponseCycle, file: int, offset: int, length: int) -> None:
+        self._cycle, self._file, self._at, self._left = cycle, file, offset, length
         self._socket = -1
 
-    async def send(self, send: Any, on_files: OnFiles, gone: "asyncio.Future[None]") -> bool:
-        """
-        Send it, instead of what `send` is given; whether all of it was sent. `EOFError` where the file is too short.
-        """
+    async def send(self, on_files: OnFiles, gone: "asyncio.Future[None]") -> bool:
+        """Send it; whether all of it was sent. `EOFError` where the file is too short."""
         length = self._left
         if not await self._headers_sent(gone):
             return False
-        self._socket = os.dup(self._protocol.transport.get_extra_info("socket").fileno())
+        self._socket = os.dup(self._cycle.transport.get_extra_info("socket").fileno())
         try:
             while self._left and not gone.done():
                 working = asyncio.ensure_future(on_files(self._slice))
@@ -51,11 +49,11 @@ class Outlet:
         finally:
             os.close(self._socket)
         if not self._left:
-            send.__self__.expected_content_length -= length  # the server counts what passes through `send`
+            self._cycle.expected_content_length -= length  # it counts what passes through itself
         return not self._left
 
     async def _headers_sent(self, gone: "asyncio.Future[None]") -> bool:
-        transport = self._protocol.transport
+        transport = self._cycle.transport
         await asyncio.sleep(0)  # the loop writes at the end of its turn
         while transport.get_write_buffer_size() and not gone.done():
             await asyncio.wait({gone}, timeout=_LOOK_S)
@@ -96,6 +94,6 @@ def _ready(socket: int) -> bool:
     return bool(poll.poll(_GRACE_MS))
 
 
-def outlet(protocol: HttpToolsProtocol) -> Callable[..., Any]:
-    """How an answer of this connection has a part of an open file sent."""
-    return partial(Outlet, protocol)
+def outlet(cycle: RequestResponseCycle) -> Callable[..., Any]:
+    """How the answer to this request has a part of an open file sent."""
+    return partial(Outlet, cycle)

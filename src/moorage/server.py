@@ -41,8 +41,13 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Tell the shell how."""
         super().connection_made(transport)
-        means = {"cut_off": transport.abort, "inlet": intake(self), "outlet": outlet(self)}
-        self.app_state = {**self.app_state, **means}
+        self.app_state = {**self.app_state, "cut_off": transport.abort, "inlet": intake(self)}
+
+    def on_headers_complete(self) -> None:
+        """The same for this request alone: the next one may have come before its answer is sent."""
+        super().on_headers_complete()
+        if self.cycle is not None and self.cycle.scope is self.scope:  # a refused upgrade has none of its own
+            self.scope["state"]["outlet"] = outlet(self.cycle)
 
 
 class LocalProtocol(Protocol):

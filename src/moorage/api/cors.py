@@ -51,7 +51,6 @@ class Cors:
                 message = {**message, "headers": [*message.get("headers", ()), *told]}
             await send(message)
 
-        telling.__self__ = getattr(send, "__self__", None)  # type: ignore[attr-defined]  # what the outlet counts with
         await self._app(scope, receive, telling)
 
     def _told(self, scope: Scope) -> list[tuple[bytes, bytes]]:

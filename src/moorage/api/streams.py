@@ -114,7 +114,7 @@ async def send_answer(
             await _send_live(living, send, gone)
         return
     if outlet is not None and answer.file is not None and answer.length:
-        if await _straight(answer, outlet, send, on_files, gone):
+        if await _straight(answer, outlet, on_files, gone):
             await send({"type": "http.response.body", "body": b""})
         return
     source = _file(answer, on_files) if answer.file is not None else _iterator(answer, on_files)
@@ -153,13 +153,13 @@ async def _next(source: AsyncGenerator[bytes]) -> bytes | None:
 
 
 async def _straight(
-    answer: Answer, outlet: Callable[..., Any], send: Send, on_files: OnFiles, gone: "asyncio.Future[None]"
+    answer: Answer, outlet: Callable[..., Any], on_files: OnFiles, gone: "asyncio.Future[None]"
 ) -> bool:
     """The file goes from the kernel to the client; whether all of it did."""
     assert answer.file is not None
     file = await on_files(partial(os.open, answer.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
     try:
-        return bool(await outlet(file, answer.offset, answer.length).send(send, on_files, gone))
+        return bool(await outlet(file, answer.offset, answer.length).send(on_files, gone))
     finally:
         os.close(file)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from moorage import inlet
-from tests.api.image.test_server import Server, request, server, stored
+from tests.api.image.test_server import Server, request, server, serving, stored
 
 __all__ = ["server"]
 ONE = 1 << 20
@@ -20,6 +20,13 @@ BYTES = {"Content-Type": "application/octet-stream"}
 
 def raw(server: Server, method: str, path: str, more: str = "") -> bytes:
     return f"{method} {path} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {server.token}\r\n{more}\r\n".encode()
+
+
+def filled(server: Server, content: bytes) -> str:
+    """An image with this content."""
+    id = server.image()
+    assert server.ask("PUT", f"/image/v2/images/{id}/file", content, headers=BYTES)[0] == 204
+    return id
 
 
 class Ahead:
@@ -94,6 +101,31 @@ def test_requests_that_were_sent_ahead_are_found_behind_the_body(server: Server)
     assert [status for status, _ in seen] == [204, 200, 200, 200]
     assert seen[2][1] == content
     assert b'"active"' in seen[1][1] and seen[1][1] == seen[3][1]
+
+
+def test_files_that_are_asked_for_at_once_come_whole_and_one_after_the_other(server: Server) -> None:
+    """The next requests are known to the connection while a file is still on its way."""
+    contents = [os.urandom(size) for size in (3 * ONE, 77, 2 * ONE + 1)]
+    ids = [filled(server, content) for content in contents]
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+        client.sendall(b"".join(raw(server, "GET", f"/image/v2/images/{id}/file") for id in ids))
+        answers = Ahead(client)
+        assert [answer(answers) for _ in ids] == [(200, content) for content in contents]
+
+
+def test_files_come_whole_to_pages_of_other_origins_and_the_connection_lives_on() -> None:
+    page, content = "https://dashboard.example", os.urandom(3 * ONE)
+    with serving(f'cors_origins = ["{page}"]') as server:
+        id, connection = filled(server, content), server.connect()
+        connection.auto_open = 0  # it is opened once
+        connection.connect()
+        for _ in range(2):
+            headers = {"X-Auth-Token": server.token, "Origin": page}
+            connection.request("GET", f"/image/v2/images/{id}/file", headers=headers)
+            reply = connection.getresponse()
+            assert (reply.status, reply.read()) == (200, content)
+            assert reply.headers["Access-Control-Allow-Origin"] == page
+        connection.close()
 
 
 def test_a_refused_body_is_dropped_and_the_next_request_found(server: Server) -> None:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,13 +62,22 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
+    with serving() as server:
+        yield server
+
+
+@contextmanager
+def serving(settings: str = "") -> Iterator[Server]:
+    """A running Moorage with these settings, until the end."""
     with tempfile.TemporaryDirectory(prefix="moor-") as folder, socket.socket() as probe:
         state = Path(folder)
         state.chmod(0o711)
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.close()
+        (state / "settings.toml").write_text(settings)
         command = [sys.executable, "-m", "moorage", "up", "--state", folder, "--listen", f"127.0.0.1:{port}"]
+        command += ["--config", str(state / "settings.toml")]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             server = Server(process, port, state)
