@@ -237,6 +237,7 @@ def test_the_old_way(make: Callable[..., Web]) -> None:
     it = make(show_multiple_locations=True, show_image_direct_url=True)
     id, url, other = it.cloud.image(), it.site.url("/disk.raw"), it.serve("/mirror.raw", DATA)
     assert it.cloud.show(id, "alice")["locations"] == []
+    assert patch(it, id, {"op": "add", "path": "/locations_told", "value": "a property"}).status == 200
     bad = [
         (400, add("file:///etc/passwd")), (400, add(url, "/locations/x")), (400, add(url, "/locations/1/url")),
         (403, add("cinder://x/y")), (400, {"op": "add", "path": "/locations/-", "value": {"url": url}}),

@@ -72,7 +72,7 @@ def asked_upload(ask: Request) -> Asked:
 
 
 def _size(text: str) -> int:
-    if not (text.isascii() and text.strip().isdigit() and len(text) < 20):
+    if not (text.isascii() and text.strip().isdigit() and len(text) < 20 and int(text) < 1 << 63):
         raise Malformed(reason="The header X-OpenStack-Image-Size is a number of bytes.")
     return int(text)
 

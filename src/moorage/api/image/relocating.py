@@ -24,7 +24,7 @@ _ONE = re.compile(r"/locations/(-|\d{1,4})", re.ASCII)
 
 def concerns(body: Any, kind: str) -> bool:
     """Whether any of the changes is one of locations."""
-    return any(str(path).startswith("/locations") for _, path, *_ in (operation_of(item, kind) for item in body))
+    return any(_of_locations(operation_of(item, kind)[1]) for item in body)
 
 
 def update(ask: Request, kind: str) -> Outcome:
@@ -33,7 +33,7 @@ def update(ask: Request, kind: str) -> Outcome:
     others = []
     for item in ask.body:
         operation, path, value, _ = operation_of(item, kind)
-        if str(path).startswith("/locations"):
+        if _of_locations(path):
             wishes.append(_wish(operation, path, value))
         else:
             others.append(item)
@@ -46,6 +46,10 @@ def update(ask: Request, kind: str) -> Outcome:
         return _changed(ask, changes, wishes, found)
 
     return Elsewhere(lambda: {url: locate.find_out(ask.rooms, url) for url in wanted}, go_on)
+
+
+def _of_locations(path: Any) -> bool:
+    return path == "/locations" or str(path).startswith("/locations/")  # a property's name may begin so
 
 
 def _changed(ask: Request, changes: Any, wishes: Sequence[Wish], found: Mapping[str, Found]) -> Answer:
