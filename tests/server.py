@@ -39,7 +39,7 @@ class Process:
             self.popen = subprocess.Popen(
                 command, stdout=log, stderr=log, env={**os.environ, "PYTHONUNBUFFERED": "1", **environment}
             )
-        self._token = ""
+        self._tokens: dict[str, str] = {}
 
     def ready(self) -> "Process":
         """Wait until it has printed that it runs."""
@@ -66,21 +66,21 @@ class Process:
         connection.close()
         return reply
 
-    def token(self) -> str:
-        """A token of the demo user."""
-        if not self._token:
-            auth = yaml.safe_load((self.state / "clouds.yaml").read_text())["clouds"]["moorage"]["auth"]
+    def token(self, cloud: str = "moorage") -> str:
+        """A token of the demo user, or of whom another cloud of clouds.yaml names."""
+        if cloud not in self._tokens:
+            auth = yaml.safe_load((self.state / "clouds.yaml").read_text())["clouds"][cloud]["auth"]
             user = {"name": auth["username"], "password": auth["password"], "domain": {"name": "Default"}}
             scope = {"project": {"name": auth["project_name"], "domain": {"name": "Default"}}}
             asked = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
             reply = self.call("POST", "/identity/v3/auth/tokens", asked, token="none")
             assert reply.status == 201, reply.body
-            self._token = reply.headers["x-subject-token"]
-        return self._token
+            self._tokens[cloud] = reply.headers["x-subject-token"]
+        return self._tokens[cloud]
 
     def forget_token(self) -> None:
         """Log in anew next time."""
-        self._token = ""
+        self._tokens.clear()
 
     def volume(self, name: str = "v") -> str:
         """A new volume of 1 GiB, available."""

@@ -46,11 +46,12 @@ from moorage.hearing import Hearing
 from moorage.identity import bootstrap as identity_bootstrap
 from moorage.identity.deputy import Deputy
 from moorage.identity.tokens import Tokens
+from moorage.images import outages
 from moorage.images.fetch import Fetch
 from moorage.images.method import Method
 from moorage.images.records import images
 from moorage.images.retention import retention as image_retention
-from moorage.images.store import Store
+from moorage.images.store import Store, Trouble
 from moorage.inside import Inside
 from moorage.operations.host_lock import HostLock
 from moorage.operations.process import Process
@@ -229,7 +230,11 @@ class App:
         )
         root = settings.path or self.config.state
         options = {"root": root, "owner": owner, "around": around, "fetch": fetch, **vars(settings)}
-        return Watched(stores.build(settings.kind, settings.id, options))
+        return Watched(stores.build(settings.kind, settings.id, options), tell=self._tell_of_store)
+
+    def _tell_of_store(self, store: str, trouble: Trouble, away_s: float | None) -> None:
+        """Let events say that this process lost the store, or found it again."""
+        self.database.transact(lambda tx: outages.tell(tx, self.me, store, trouble, away_s))
 
     def _remotes(self) -> dict[str, Method]:
         """The way to import from other clouds, where the configuration names any."""

@@ -1,6 +1,5 @@
 """Flows of copies: killed anywhere they converge, failing anywhere they unwind, twice is once."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -15,32 +14,24 @@ from tests.operations.crash import Point
 LINES = (5, 25, 60, 150)
 PLACES = [(kind, point) for kind in SCENES for point in crash.points(FLOWS[kind], LINES) if not point.back]
 DOWNLOAD = [Point("fill", "line", line) for line in (30, 60, 90, 120, 200, 300)]
-CHAOS = pytest.mark.skipif("MOORAGE_CHAOS" not in os.environ, reason="every crash point on PostgreSQL: make chaos")
 
 
 def _factory(name: str) -> str:
     return f"{copy_scenes.__name__}:{name}"
 
 
+@crash.ON_ENGINES
 @pytest.mark.parametrize(("kind", "point"), PLACES, ids=str)
-def test_killed_anywhere_it_converges(state_dir: Path, kind: str, point: Point) -> None:
-    row = crash.converges(_factory(SCENES[kind].__name__), f"sqlite:///{state_dir}/moorage.db", state_dir, point)
+def test_killed_anywhere_it_converges(database_url: str, state_dir: Path, kind: str, point: Point) -> None:
+    row = crash.converges(_factory(SCENES[kind].__name__), database_url, state_dir, point)
     assert row["state"] == State.DONE
 
 
+@crash.ON_ENGINES
 @pytest.mark.parametrize("point", DOWNLOAD, ids=str)
-def test_a_download_killed_anywhere_begins_again(state_dir: Path, point: Point) -> None:
-    row = crash.converges(_factory("downloaded"), f"sqlite:///{state_dir}/moorage.db", state_dir, point)
+def test_a_download_killed_anywhere_begins_again(database_url: str, state_dir: Path, point: Point) -> None:
+    row = crash.converges(_factory("downloaded"), database_url, state_dir, point)
     assert row["state"] == State.DONE
-
-
-@CHAOS
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-@pytest.mark.parametrize(("kind", "point"), PLACES, ids=str)
-def test_killed_anywhere_it_converges_on_postgresql(
-    database_url: str, state_dir: Path, kind: str, point: Point
-) -> None:
-    crash.converges(_factory(SCENES[kind].__name__), database_url, state_dir, point)
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])

@@ -1,7 +1,6 @@
 """Hashing in the background, and comparing what others have put somewhere: killed anywhere it converges."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from tests.operations.crash import Point, Scene
 
 URL = "http://elsewhere/disk"
 HERE = __name__
-CHAOS = pytest.mark.skipif("MOORAGE_CHAOS" not in os.environ, reason="every crash point on PostgreSQL: make chaos")
 
 
 class Elsewhere(Store):
@@ -147,9 +145,10 @@ def _converges(scene: str, url: str, state: Path, point: Point) -> None:
     assert row["state"] == State.DONE or point.back
 
 
+@crash.ON_ENGINES
 @pytest.mark.parametrize(("scene", "point"), SCENES, ids=str)
-def test_killed_anywhere_it_converges(state_dir: Path, scene: str, point: Point) -> None:
-    _converges(scene, f"sqlite:///{state_dir}/moorage.db", state_dir, point)
+def test_killed_anywhere_it_converges(database_url: str, state_dir: Path, scene: str, point: Point) -> None:
+    _converges(scene, database_url, state_dir, point)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -158,19 +157,12 @@ def test_killed_inside_it_converges_on_postgresql(database_url: str, state_dir: 
     _converges(scene, database_url, state_dir, point)
 
 
-@CHAOS
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-@pytest.mark.parametrize(("scene", "point"), SCENES, ids=str)
-def test_killed_anywhere_it_converges_on_postgresql(
-    database_url: str, state_dir: Path, scene: str, point: Point
-) -> None:
-    _converges(scene, database_url, state_dir, point)
-
-
+@crash.ON_ENGINES
 @pytest.mark.parametrize("place", ["before", "done"])
-def test_what_is_not_what_was_said_is_not_taken_in_by_a_second_run(state_dir: Path, place: str) -> None:
-    url = f"sqlite:///{state_dir}/moorage.db"
-    row = crash.converges(f"{HERE}:comparing_in_vain", url, state_dir, Point("compare", place))
+def test_what_is_not_what_was_said_is_not_taken_in_by_a_second_run(
+    database_url: str, state_dir: Path, place: str
+) -> None:
+    row = crash.converges(f"{HERE}:comparing_in_vain", database_url, state_dir, Point("compare", place))
     assert (row["state"], row["error_code"]) == (State.UNDONE, "image.hash-differs")
 
 

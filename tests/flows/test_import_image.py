@@ -48,9 +48,10 @@ def _name(value: object) -> str:
     return str(value)
 
 
+@crash.ON_ENGINES
 @pytest.mark.parametrize(("scene", "point"), POINTS, ids=_name)
-def test_it_converges_whenever_it_is_killed(state_dir: Path, scene: str, point: Point) -> None:
-    crash.converges(f"{WORLD}:{scene}", f"sqlite:///{state_dir}/moorage.db", state_dir, point)
+def test_it_converges_whenever_it_is_killed(database_url: str, state_dir: Path, scene: str, point: Point) -> None:
+    crash.converges(f"{WORLD}:{scene}", database_url, state_dir, point)
 
 
 @pytest.mark.parametrize(("scene", "point"), SAMPLE, ids=_name)

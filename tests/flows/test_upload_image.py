@@ -1,6 +1,7 @@
 """Uploads whose process is killed: whatever the line, the image has all of its bytes or none."""
 
 import multiprocessing
+import os
 import signal
 import time
 from pathlib import Path
@@ -29,6 +30,7 @@ from tests.flows.image_world import (
 )
 from tests.operations.crash import PATIENCE_S
 
+PLACES = 120 if "MOORAGE_CHAOS" in os.environ else 6
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.flows.image_world"])
 
@@ -61,7 +63,7 @@ def test_killed_anywhere_it_leaves_all_or_nothing(database: Database, state_dir:
     with database.write() as tx:
         allowance.set_limits(tx, "project-a", {"image_size_total": 1000})  # so that each upload reserves its room
     total = lines_of_an_upload(database, state_dir)
-    places = sorted({*range(1, total, max(1, total // 6)), *range(total - 40, total + 1, 10)})
+    places = sorted({*range(1, total, max(1, total // PLACES)), *range(total - 40, total + 1, 10)})
     ids = [new_image(database) for _ in places]
     for id, line in zip(ids, places, strict=True):
         die(url, state_dir, id, line)

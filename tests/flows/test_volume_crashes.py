@@ -1,6 +1,5 @@
 """Every flow of volumes, on real files: killed anywhere it converges, failing anywhere it unwinds, twice is once."""
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -42,33 +41,24 @@ def points(kind: str, lines: tuple[int, ...] = LINES) -> list[Point]:
 LONG = {"image-from-volume": (9, 40), "copy-volume-to-image": (9, 40)}  #: flows whose scenes take their time
 PLACES = [(kind, point) for kind in SCENES for point in points(kind, LONG.get(kind, LINES))]
 SAMPLE = [(kind, Point(FLOWS[kind].steps[-1].name, "line", 20)) for kind in SCENES]
-CHAOS = pytest.mark.skipif("MOORAGE_CHAOS" not in os.environ, reason="every crash point on PostgreSQL: make chaos")
 
 
 def _factory(kind: str) -> str:
     return f"{SCENES[kind].__module__}:{SCENES[kind].__name__}"
 
 
+@crash.ON_ENGINES
 @pytest.mark.parametrize(("kind", "point"), PLACES, ids=str)
-def test_killed_anywhere_it_converges(state_dir: Path, kind: str, point: Point) -> None:
+def test_killed_anywhere_it_converges(database_url: str, state_dir: Path, kind: str, point: Point) -> None:
     if point.back and all(step.forward_only for step in FLOWS[kind].steps):
         pytest.skip("it is never turned back")
-    row = crash.converges(_factory(kind), f"sqlite:///{state_dir}/moorage.db", state_dir, point)
+    row = crash.converges(_factory(kind), database_url, state_dir, point)
     assert row["state"] == State.DONE or point.back
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize(("kind", "point"), SAMPLE, ids=str)
 def test_killed_inside_its_last_step_it_converges_on_postgresql(
-    database_url: str, state_dir: Path, kind: str, point: Point
-) -> None:
-    crash.converges(_factory(kind), database_url, state_dir, point)
-
-
-@CHAOS
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-@pytest.mark.parametrize(("kind", "point"), PLACES, ids=str)
-def test_killed_anywhere_it_converges_on_postgresql(
     database_url: str, state_dir: Path, kind: str, point: Point
 ) -> None:
     crash.converges(_factory(kind), database_url, state_dir, point)
@@ -106,19 +96,23 @@ def test_everything_done_twice_is_done_once(state_dir: Path, kind: str, fails: b
 LETTING_GO = [p for p in points("volume-from-conversion", (9, 20, 40)) if p.step == "release" or p.back]
 
 
+@crash.ON_ENGINES
 @pytest.mark.parametrize("point", LETTING_GO, ids=str)
-def test_a_conversion_killed_anywhere_takes_the_bytes_of_a_deleted_image_along(state_dir: Path, point: Point) -> None:
+def test_a_conversion_killed_anywhere_takes_the_bytes_of_a_deleted_image_along(
+    database_url: str, state_dir: Path, point: Point
+) -> None:
     factory = f"{volume_scenes.__name__}:{volume_scenes.from_deleted_image.__name__}"
-    row = crash.converges(factory, f"sqlite:///{state_dir}/moorage.db", state_dir, point)
+    row = crash.converges(factory, database_url, state_dir, point)
     assert row["state"] == State.DONE or point.back
 
 
+@crash.ON_ENGINES
 @pytest.mark.parametrize("point", points("freeze-volume", (3, 9, 20, 40, 60, 80, 100)), ids=str)
 def test_a_volume_in_use_whose_freezing_is_killed_anywhere_is_frozen_or_as_before(
-    state_dir: Path, point: Point
+    database_url: str, state_dir: Path, point: Point
 ) -> None:
     factory = f"{volume_scenes.__name__}:{volume_scenes.freeze_in_use.__name__}"
-    row = crash.converges(factory, f"sqlite:///{state_dir}/moorage.db", state_dir, point)
+    row = crash.converges(factory, database_url, state_dir, point)
     assert row["state"] == State.DONE or point.back
 
 
@@ -132,19 +126,23 @@ def test_a_volume_in_use_is_frozen_once_or_not_at_all(state_dir: Path, step: str
     scene.check(crash.recover(scene, id))
 
 
+@crash.ON_ENGINES
 @pytest.mark.parametrize("scene", [upload_scenes.link, upload_scenes.pin], ids=lambda scene: scene.__name__)
 @pytest.mark.parametrize("point", points("image-from-volume", (12,)), ids=str)
 def test_an_upload_killed_anywhere_leaves_an_image_or_nothing(
-    state_dir: Path, scene: Callable[..., Scene], point: Point
+    database_url: str, state_dir: Path, scene: Callable[..., Scene], point: Point
 ) -> None:
-    row = crash.converges(f"{scene.__module__}:{scene.__name__}", f"sqlite:///{state_dir}/moorage.db", state_dir, point)
+    row = crash.converges(f"{scene.__module__}:{scene.__name__}", database_url, state_dir, point)
     assert row["state"] == State.DONE or point.back
 
 
+@crash.ON_ENGINES
 @pytest.mark.parametrize("point", points("copy-volume-to-image", (12,)), ids=str)
-def test_a_copy_of_what_was_pinned_leaves_no_pin_when_it_is_killed_anywhere(state_dir: Path, point: Point) -> None:
+def test_a_copy_of_what_was_pinned_leaves_no_pin_when_it_is_killed_anywhere(
+    database_url: str, state_dir: Path, point: Point
+) -> None:
     factory = f"{upload_scenes.__name__}:{upload_scenes.copy_pinned.__name__}"
-    row = crash.converges(factory, f"sqlite:///{state_dir}/moorage.db", state_dir, point)
+    row = crash.converges(factory, database_url, state_dir, point)
     assert row["state"] == State.DONE or point.back
 
 

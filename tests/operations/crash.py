@@ -26,6 +26,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import pytest
+
 from moorage.core.errors import Problem
 from moorage.core.pids import stopped
 from moorage.database import Database
@@ -37,6 +39,10 @@ from moorage.operations.runner import Runner
 
 PATIENCE_S = 60.0
 UNSEEN = ("/moorage/database/", "/moorage/operations/", "/moorage/core/")  # not counted as lines of a step
+
+CHAOS = pytest.mark.skipif("MOORAGE_CHAOS" not in os.environ, reason="every crash point on PostgreSQL: make chaos")
+#: for `database_url`: SQLite in `make test`, PostgreSQL too in `make chaos`
+ON_ENGINES = pytest.mark.parametrize("database_url", ["sqlite", pytest.param("postgresql", marks=CHAOS)], indirect=True)
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.operations.crash", "tests.flows.volume_scenes", "tests.flows.image_world"])

@@ -25,9 +25,10 @@ POINTS += [
 SCENE = "tests.operations.toys:scene"
 
 
+@crash.ON_ENGINES
 @pytest.mark.parametrize("point", POINTS, ids=str)
-def test_killed_anywhere_it_converges_on_sqlite(state_dir: Path, point: Point) -> None:
-    row = crash.converges(SCENE, f"sqlite:///{state_dir}/moorage.db", state_dir, point)
+def test_killed_anywhere_it_converges(database_url: str, state_dir: Path, point: Point) -> None:
+    row = crash.converges(SCENE, database_url, state_dir, point)
     assert row["state"] == (State.UNDONE if turned(point) else State.DONE)
 
 
@@ -36,13 +37,6 @@ def test_killed_anywhere_it_converges_on_sqlite(state_dir: Path, point: Point) -
 def test_killed_at_a_sample_of_places_it_converges_on_postgresql(
     database_url: str, state_dir: Path, point: Point
 ) -> None:
-    crash.converges(SCENE, database_url, state_dir, point)
-
-
-@pytest.mark.skipif("MOORAGE_CHAOS" not in os.environ, reason="every crash point on PostgreSQL: make chaos")
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-@pytest.mark.parametrize("point", POINTS, ids=str)
-def test_killed_anywhere_it_converges_on_postgresql(database_url: str, state_dir: Path, point: Point) -> None:
     crash.converges(SCENE, database_url, state_dir, point)
 
 

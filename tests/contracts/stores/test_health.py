@@ -152,3 +152,36 @@ def test_a_store_that_is_closed_is_looked_after_no_longer(store, inner):
     until(store.trouble)
     store.close()
     until(lambda: not [t for t in threading.enumerate() if t.name == "store-far"])
+
+
+def test_its_loss_and_its_return_are_told_of_once_each_and_in_their_order(inner):
+    told = []
+    store = Watched(inner, pauses_s=(0.01,), tell=lambda id, trouble, away_s: told.append((id, trouble.why, away_s)))
+    for turn in (1, 2):
+        inner.why = f"away {turn}"
+        with pytest.raises(StoreUnavailable):
+            store.size(NAME)
+        until(lambda turn=turn: len(told) == 2 * turn - 1)
+        inner.why = f"still away {turn}"  # not another outage
+        asked = inner.asked
+        until(lambda asked=asked: inner.asked > asked + 2)
+        inner.why = ""
+        until(lambda turn=turn: len(told) == 2 * turn)
+    store.close()
+    assert [(id, why, away_s is None) for id, why, away_s in told] == [
+        ("far", f"away {turn}", began) for turn in (1, 2) for began in (True, False)
+    ]
+    assert all(away_s > 0 for *_, away_s in told[1::2])
+
+
+def test_who_cannot_be_told_keeps_nobody_from_looking_after_the_store(inner):
+    def deaf(*said):
+        raise RuntimeError("the database is away, too")
+
+    store = Watched(inner, pauses_s=(0.01,), tell=deaf)
+    inner.why = "away"
+    store.look()
+    until(store.trouble)
+    inner.why = ""
+    until(lambda: store.trouble() is None and not store._looking)
+    store.close()

@@ -3,7 +3,7 @@ A store that is down disables itself: this wrapper around every store notices, r
 
 One call that found no answer proves little, since it may be one object's fault; the store is asked by `probe`, off
 the caller's thread, and is down only when that fails too.  From then on every call is refused at once, so that nobody
-waits for what is known, until a later probe succeeds.
+waits for what is known, until a later probe succeeds.  Both turns are told of, in their order.
 """
 
 import logging
@@ -21,17 +21,20 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+#: Told of a store and its trouble: that it has begun, or, with `away_s`, that it is over after so many seconds.
+Tell = Callable[[str, Trouble, float | None], None]
+
 PAUSES_S: Sequence[float] = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  #: between probes of a store that is down; the last stays
 
 
 class Watched(Store):
-    """`inner`, whose trouble is known to all who ask."""
+    """`inner`, whose trouble is known to all who ask; `tell` is told when it begins and when it is over."""
 
-    def __init__(self, inner: Store, pauses_s: Sequence[float] = PAUSES_S) -> None:
+    def __init__(self, inner: Store, pauses_s: Sequence[float] = PAUSES_S, tell: Tell | None = None) -> None:
         super().__init__(inner.id)
         self.inner, self.kind, self.traits = inner, inner.kind, inner.traits
-        self._pauses_s = pauses_s
-        self._guard = threading.Lock()
+        self._pauses_s, self._tell = pauses_s, tell
+        self._guard, self._telling = threading.Lock(), threading.Lock()
         self._trouble: Trouble | None = None
         self._looking = False  #: a thread looks after it
         self._closed = threading.Event()
@@ -122,13 +125,27 @@ class Watched(Store):
             if self._trouble is None:
                 self._trouble = Trouble(found or why, time.time())
                 log.warning("the store %s is disabled: %s", self.id, self._trouble.why)
+                with self._telling:
+                    self._told(self._trouble, None)
             pause = next(pauses, pause)
             if self._closed.wait(pause):
                 break
-        with self._guard:
-            trouble, self._trouble, self._looking = self._trouble, None, False
-        if trouble is not None and not self._closed.is_set():
-            log.warning("the store %s is back; it was away for %.0f s", self.id, time.time() - trouble.since)
+        with self._telling:  # who looks next may find it down before this is told
+            with self._guard:
+                trouble, self._trouble, self._looking = self._trouble, None, False
+            if trouble is not None and not self._closed.is_set():
+                away_s = time.time() - trouble.since
+                log.warning("the store %s is back; it was away for %.0f s", self.id, away_s)
+                self._told(trouble, away_s)
+
+    def _told(self, trouble: Trouble, away_s: float | None) -> None:
+        """Tell of it; whoever cannot listen now keeps nobody from looking after the store."""
+        if self._tell is not None:
+            try:
+                self._tell(self.id, trouble, away_s)
+            except Exception:
+                if not self._closed.is_set():
+                    log.exception("that the store %s was lost or found could not be told", self.id)
 
     def _probed(self) -> str | None:
         """Why it cannot be used; None where it can."""

@@ -1,4 +1,8 @@
-"""Why a store is as it is: whether this process can use it, and which operations wait for it."""
+"""Why a store is as it is: whether this process and others can use it, and which operations wait for it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import select
 
@@ -6,7 +10,7 @@ from moorage.core.caller import Caller
 from moorage.database import Transaction
 from moorage.flows.rooms import Rooms
 from moorage.flows.why.answer import MOST, NothingOfThatKind, Part, Why, part
-from moorage.images import location
+from moorage.images import location, outages
 from moorage.operations import journal
 from moorage.operations.journal import SECOND
 from moorage.operations.records import operations
@@ -22,12 +26,22 @@ def why(tx: Transaction, caller: Caller, id: str, rooms: Rooms) -> Why:
     else:
         answer = Why("store", id, "disabled", int(trouble.since * SECOND), f"It cannot be used: {trouble.why}.")
         answer.next = "It is looked at again every few seconds, and comes back by itself."
+    if caller.is_admin:
+        for event in outages.elsewhere(tx, id, rooms.process):
+            answer.blockers.append(Part("process", event["facts"]["process"], _said(event)))
     told = operations.c.hindrance.startswith(f"The store {id} ", autoescape=True)
     waiting = select(operations).where(journal.is_open(), told).order_by(operations.c.created_at, operations.c.id)
     for operation in tx.all(waiting.limit(MOST)):
         if caller.sees(operation["project_id"]):
             answer.waiting.append(part(tx, operation))
     return answer
+
+
+def _said(event: Mapping[str, Any]) -> str:
+    facts = event["facts"]
+    since = datetime.fromtimestamp(event["at"] / SECOND, UTC)
+    role, host, pid = facts["role"], facts["host"], facts["pid"]
+    return f"moorage {role} on {host}, pid {pid}, cannot use it since {since:%Y-%m-%d %H:%M:%S} UTC: {facts['reason']}."
 
 
 def hold_up(tx: Transaction, answer: Why, rooms: Rooms) -> None:
