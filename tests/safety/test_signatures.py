@@ -2,12 +2,14 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import moorage
 from tests.images.test_signature import ID, KEYS, certificate, signed
 from tests.safety.ways import Scene, scene
 
@@ -107,3 +109,18 @@ def test_a_signature_is_not_there_because_a_property_says_so(cloud: Scene) -> No
     made = volume(cloud, id)
     shown = cloud.cloud.call("GET", f"/volume/v3/volumes/{made.json['volume']['id']}").json["volume"]
     assert shown["volume_image_metadata"]["signature_verified"] == "False"
+
+
+#: Who asks where an image's bytes are, and lets none of them out: they are moved, looked at, or taken away.
+INSIDE = """
+    api/image/images api/image/locations flows/copy_supply flows/images/beneath flows/images/copying
+    flows/images/delete flows/images/delete_location flows/images/hash_image flows/images/relocate flows/images/stores
+    flows/why/stores images/location images/outgoing
+"""
+
+
+def test_nobody_lets_bytes_out_but_through_the_door_where_signatures_are_verified() -> None:
+    source = Path(moorage.__file__).parent
+    asking = re.compile(r"\blocation\.(held|objects)\(|^from moorage\.images\.location import", re.M)
+    found = {path for path in source.rglob("*.py") if asking.search(path.read_text()) or path.stem == "location"}
+    assert {str(path.relative_to(source).with_suffix("")) for path in found} == set(INSIDE.split())

@@ -47,7 +47,7 @@ class StoreSupply(Supply):
             row = copies.of(tx, copy)
             if row is None:
                 raise CopyUnknown(copy=copy)
-            held = {place["store"]: place["object"] for place in location.held(tx, row["image_id"])}
+            held = location.objects(tx, row["image_id"])
         others = [id for id in by_weight(self._rooms, held) if id != row["store"]]
         return [(row["store"], row["object"]), *((id, held[id]) for id in others)]
 

@@ -20,8 +20,8 @@ from moorage.flows.volume_layers import backend_of
 from moorage.images.content import known_digests
 from moorage.images.content.formats import ContentRefused
 from moorage.images.content.intake import Intake, Taken
+from moorage.images.outgoing import Usable
 from moorage.images.records import images
-from moorage.images.service import Usable
 from moorage.operations import journal
 from moorage.operations.flow import After, Flow, Step, Work
 from moorage.operations.periodic import Job

@@ -7,7 +7,7 @@ from moorage.database import Transaction
 from moorage.flows.images.clear import clear_if_forsaken
 from moorage.flows.images.stores import store_of
 from moorage.flows.volume_layers import backend_of
-from moorage.images import service as image_service
+from moorage.images import location
 from moorage.operations.flow import Work
 from moorage.volumes import copies
 
@@ -18,7 +18,7 @@ def goes_with_its_last_user(tx: Transaction, layer: Row) -> bool:
     """
     Whether nobody has the layer's bytes but those who lie on it. Asked before volumes are locked: it locks the image.
     """
-    return layer["image_id"] is None or image_service.forsaken(tx, layer["store"], layer["id"])
+    return layer["image_id"] is None or location.forsaken(tx, layer["store"], layer["id"])
 
 
 def erase(work: Work, layer: Row) -> None:
@@ -35,7 +35,7 @@ def forget(tx: Transaction, layer: Row) -> None:
     it was left for the copy's sake.
     """
     if layer["image_id"] is not None:
-        image_service.forget(tx, layer["store"], layer["id"])
+        location.forget(tx, layer["store"], layer["id"])
         return
     copy = copies.of(tx, layer["id"])
     if copy is not None:

@@ -15,7 +15,7 @@ from moorage.database import Transaction
 from moorage.flows import convert_image, hydrate_copy
 from moorage.flows.volume_ends import made
 from moorage.flows.volume_layers import GIB, backend_of, fresh, give_head, take_back_head, volume_of
-from moorage.images.service import Usable
+from moorage.images.outgoing import Usable
 from moorage.operations.flow import After, Flow, Step, Work
 from moorage.volumes import copies, layers, volume
 from moorage.volumes.errors import InvalidInput

@@ -20,14 +20,13 @@ from moorage.database import Transaction
 from moorage.flows import convert_image, volume_from_copy, volume_from_image_volume
 from moorage.flows.volume_ends import made
 from moorage.flows.volume_layers import GIB, fresh, give_head, take_back_head, volume_of
-from moorage.images import service, visibility
+from moorage.images import outgoing, visibility
 from moorage.images.certificates import Certificates
 from moorage.images.errors import ImageNotFound, NotUsable
 from moorage.images.image import State
+from moorage.images.outgoing import Usable
 from moorage.images.protections import Protections, readable
 from moorage.images.records import images
-from moorage.images.service import Usable
-from moorage.images.signatures import signed
 from moorage.operations.flow import Flow, Step, Work
 from moorage.volumes import layers, volume
 from moorage.volumes.backend import Format, Layer
@@ -81,10 +80,9 @@ def begin(
 ) -> Mapping[str, Any]:
     """Begin to make a volume of an image; the project's quota is locked already."""
     image = _usable(tx, caller, source)
-    verified = signed.verify(tx, image.id, source.certificates)
     asked = new(image)
     _fits(image, asked.size_gib)
-    asked, read_as = _made_of(image, asked, verified), image.read_as
+    asked, read_as = _made_of(image, asked), image.read_as
     near = next((store for store in source.near(asked.backend) if store in image.stores), None)
     if near is None or read_as is None:
         return _from_afar(tx, caller, source, image, asked, rules, key)
@@ -109,9 +107,8 @@ def _from_afar(
     kept = next((store for store in source.volumes if store in image.stores and image.read_as), None)
     far = next((store for store in source.far if store in image.stores), None)
     if kept is not None:
-        at = replace(image, store=kept, object=image.stores[kept])
         try:
-            return volume_from_image_volume.begin(tx, caller, at, asked, rules, key)
+            return volume_from_image_volume.begin(tx, caller, image, kept, asked, rules, key)
         except volume_from_image_volume.ImageVolumeElsewhere:
             if far is None:
                 raise
@@ -121,14 +118,14 @@ def _from_afar(
     return volume_from_copy.begin(tx, caller, image, far, asked, rules, foreign=foreign, key=key)
 
 
-def _made_of(image: Usable, asked: New, verified: bool) -> New:
-    return replace(asked, image_id=image.id, image_metadata=described(image, verified), bootable=True)
+def _made_of(image: Usable, asked: New) -> New:
+    return replace(asked, image_id=image.id, image_metadata=described(image), bootable=True)
 
 
 def _usable(tx: Transaction, caller: Caller, source: Source) -> Usable:
     id = source.reference if is_uuid(source.reference) else _named(tx, caller, source.reference)
     try:
-        image = service.usable(tx, caller, id)
+        image = outgoing.usable(tx, caller, id, source.certificates)
     except ImageNotFound:
         raise InvalidImage() from None
     except NotUsable as problem:
@@ -167,12 +164,12 @@ def _fits(image: Usable, size_gib: int) -> None:
         )
 
 
-def described(image: Usable, verified: bool) -> dict[str, str]:
-    """What a volume shows of the image that it was made of; `verified`: its signature was."""
+def described(image: Usable) -> dict[str, str]:
+    """What a volume shows of the image that it was made of."""
     kept = {name: str(value) for name, value in image.properties.items() if value is not None}
     return {
         **kept,
-        "signature_verified": str(verified),
+        "signature_verified": str(image.verified),
         "image_id": image.id,
         "image_name": image.name or "",
         **({"checksum": image.checksum} if image.checksum is not None else {}),

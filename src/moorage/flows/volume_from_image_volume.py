@@ -15,7 +15,7 @@ from moorage.core.errors import Malformed
 from moorage.database import Transaction
 from moorage.flows.volume_ends import made
 from moorage.flows.volume_layers import GIB, backend_of, give_head, prefix, sweep, take_back_head, volume_of
-from moorage.images.service import Usable
+from moorage.images.outgoing import Usable
 from moorage.operations.flow import Flow, Step, Work
 from moorage.volumes import custody, layers, volume
 from moorage.volumes.backend import Format, Layer
@@ -39,30 +39,30 @@ class ImageVolumeElsewhere(ImageVolumeUnusable):
 
 
 def begin(
-    tx: Transaction, caller: Caller, image: Usable, new: New, rules: Rules, key: str | None = None
+    tx: Transaction, caller: Caller, image: Usable, store: str, new: New, rules: Rules, key: str | None = None
 ) -> Mapping[str, Any]:
-    """Begin to make a volume of the locked `image`; the project's quota is locked already."""
-    found = custody.holder(tx, image.id, image.store, image.object)
+    """Begin to make a volume of the locked `image` in `store`; the project's quota is locked already."""
+    found = custody.holder(tx, image.id, store, image.stores[store])
     row = tx.lock(volumes, [found["id"]])[0] if found is not None else None
     if row is None or row["status"] in GOING or row["head"] is None:
-        raise ImageVolumeUnusable(image=image.id, store=image.store, reason="its volume is gone.")
+        raise ImageVolumeUnusable(image=image.id, store=store, reason="its volume is gone.")
     if (row["backend"], row["host"]) != (new.backend, new.host) or (rules.traits and not rules.traits.shares):
-        raise ImageVolumeElsewhere(image=image.id, store=image.store, reason=f"it is not in the backend {new.backend}.")
-    shared = _read_as(image, layers.chain(tx, row["head"]))
+        raise ImageVolumeElsewhere(image=image.id, store=store, reason=f"it is not in the backend {new.backend}.")
+    shared = _read_as(image, store, layers.chain(tx, row["head"]))
     made_of = volume.enter(tx, caller, replace(new, base=row["head"]), rules)
     facts = {"size_gib": new.size_gib, "source": row["head"], "format": str(shared.format), "size": shared.size}
     volume.begin(tx, KIND, made_of, caller, facts, key=key)
     return made_of
 
 
-def _read_as(image: Usable, head: Layer) -> Layer:
+def _read_as(image: Usable, store: str, head: Layer) -> Layer:
     """How the bytes of an image-volume's head are read as a layer."""
     if image.read_as in ("raw", "iso"):
         return head
     if image.read_as == "qcow2" and head.format is Format.RAW:
         return Layer(head.name, Format.QCOW2, image.virtual_size or image.size)
     reason = f"nothing can lie on the format {image.read_as} inside a volume."
-    raise ImageVolumeElsewhere(image=image.id, store=image.store, reason=reason)
+    raise ImageVolumeElsewhere(image=image.id, store=store, reason=reason)
 
 
 def head(work: Work) -> Mapping[str, Any]:

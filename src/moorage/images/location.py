@@ -48,6 +48,13 @@ def held(tx: Transaction, image_id: str) -> Sequence[Mapping[str, Any]]:
     return tx.all(query.order_by(l.store, l.created_at, l.id))
 
 
+def objects(tx: Transaction, image_id: str) -> dict[str, str]:
+    """
+    The stores that hold the image, and the object in each, for our own use: who lets bytes out asks `images.outgoing`.
+    """
+    return {row["store"]: row["object"] for row in held(tx, image_id)}
+
+
 def forsake(tx: Transaction, id: str) -> None:
     """Leave the bytes of location `id` to the volumes that lie on them."""
     sources = LIFE["forsake"].sources

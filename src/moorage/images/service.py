@@ -16,9 +16,8 @@ from moorage.core.ids import new_uuid
 from moorage.database import Transaction
 from moorage.database.among import among
 from moorage.images import allowance, location, protections, rules
-from moorage.images.errors import ActionRefused, IdTaken, NotUsable, Protected, TransitionRefused
+from moorage.images.errors import ActionRefused, IdTaken, Protected, TransitionRefused
 from moorage.images.image import LIFE, State, Visibility
-from moorage.images.location import forget, forsaken
 from moorage.images.protections import Action
 from moorage.images.quota import check_properties, check_tags
 from moorage.images.records import images, locations, properties, tags
@@ -185,59 +184,3 @@ def mark_deleted(tx: Transaction, caller: Caller, id: str) -> Mapping[str, Any]:
     move(tx, image, "delete", deleted_at=tx.now)
     events.record(tx, "image.deleted", "image", id, image["owner"], caller.request_id)
     return image
-
-
-@dataclass(frozen=True)
-class Usable:
-    """What can be made of an image: where its bytes are and how they are read."""
-
-    id: str
-    name: str | None
-    owner: str | None
-    disk_format: str
-    container_format: str
-    read_as: str | None  #: how the bytes are to be read: what was found, not what was declared; None: nobody has looked
-    size: int
-    virtual_size: int | None
-    min_disk_gib: int
-    min_ram_mib: int
-    checksum: str | None  #: None: nobody has read the bytes yet
-    properties: Mapping[str, str | None]
-    store: str
-    object: str  #: the name of its bytes in the store
-    stores: Mapping[str, str]  #: all stores that hold it, and the object in each
-
-
-def usable(tx: Transaction, caller: Caller, id: str, preferred: Sequence[str] = ()) -> Usable:
-    """
-    What a volume or server that is made of the image needs; the image stays as it is until the transaction ends. A
-    store that is named in `preferred` (the most wanted first) wins where several hold the bytes.
-    """
-    image = find_locked(tx, caller, id)
-    if image["state"] != State.ACTIVE:
-        raise NotUsable(image=id, state=image["state"], blockers=blockers(tx, image))
-    places = {row["store"]: row["object"] for row in location.held(tx, id)}
-    store = next((store for store in preferred if store in places), min(places))
-    copied = "id name owner disk_format container_format read_as size virtual_size min_disk_gib min_ram_mib checksum"
-    kept = gather(tx, [image])[0].properties
-    columns = {name: image[name] for name in copied.split()}
-    return Usable(**columns, properties=kept, store=store, object=places[store], stores=places)
-
-
-__all__ = [
-    "Image",
-    "New",
-    "Usable",
-    "create",
-    "deactivate",
-    "forget",
-    "forsaken",
-    "gather",
-    "mark_deleted",
-    "may_delete",
-    "move",
-    "reactivate",
-    "show",
-    "touch",
-    "usable",
-]

@@ -9,8 +9,8 @@ from moorage.core.errors import Malformed
 from moorage.core.ids import is_uuid
 from moorage.database import Transaction
 from moorage.flows import volume_from_image, volume_from_volume
-from moorage.flows.images.stores import by_weight
-from moorage.images.service import Usable
+from moorage.flows.images.stores import by_weight, in_our_volumes
+from moorage.images.outgoing import Usable
 from moorage.volumes import custody, quota, services, volume, volume_type
 from moorage.volumes.errors import InvalidInput, NotMadeYet
 from moorage.volumes.volume import New, Rules
@@ -36,7 +36,7 @@ def made(tx: Transaction, request: Request) -> Mapping[str, Any]:
         source = volume_from_image.Source(
             image_id(asked["imageRef"]),
             lambda name: near_stores(request, name),
-            image_volumes(request),
+            in_our_volumes(request.rooms),
             far_stores(request),
             request.rooms.settings.images.property_protections,
             request.rooms.certificates,
@@ -171,11 +171,6 @@ def near_stores(request: Request, backend_name: str) -> list[str]:
     settings = request.rooms.settings
     one = next(b for b in settings.backends if b.name == backend_name)
     return [store.id for store in settings.stores if (store.kind, store.path) == (one.kind, one.path)]
-
-
-def image_volumes(request: Request) -> list[str]:
-    """The stores that keep images in volumes of our own Block Storage."""
-    return [s.id for s in request.rooms.settings.stores if s.kind == "volume" and not s.volume.auth_url]
 
 
 def far_stores(request: Request) -> list[str]:

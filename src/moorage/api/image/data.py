@@ -15,10 +15,9 @@ from moorage.flows.images.reading import Reading
 from moorage.flows.images.reception import Asked, Reception
 from moorage.flows.images.stores import by_weight, store_of
 from moorage.flows.images.upload import Upload
-from moorage.images import location, rules
+from moorage.images import outgoing, rules
 from moorage.images.errors import Deactivated, StoreUnknown
 from moorage.images.image import FILLED, State
-from moorage.images.signatures import signed
 from moorage.images.store import ObjectMissing, StoreUnavailable
 from moorage.images.visibility import find
 
@@ -170,8 +169,7 @@ def _find(ask: Request) -> _Found | None:
             raise Deactivated()
         if image["state"] not in FILLED:
             return None
-        signed.verify(tx, image["id"], ask.rooms.certificates)
-        held = {row["store"]: row["object"] for row in location.held(tx, image["id"])}
+        held = outgoing.readable(tx, image, ask.rooms.certificates)
     order = _preferred(ask, by_weight(ask.rooms, held))
     return _Found(image["size"], image["checksum"], [(store, held[store]) for store in order])
 

@@ -12,7 +12,6 @@ from moorage.flows.images.stores import store_of
 from moorage.flows.stored_layers import forget
 from moorage.flows.volume_layers import backend_named
 from moorage.images import location
-from moorage.images import service as image_service
 from moorage.operations.flow import Work
 from moorage.volumes import copies, layers
 from moorage.volumes.backend import Layer
@@ -42,7 +41,7 @@ def clear(work: Work, chain: Sequence[str]) -> None:
             row = layers.row_of(tx, name)
             if row is None:
                 continue
-            free = row["image_id"] is None or image_service.forsaken(tx, row["store"], name)
+            free = row["image_id"] is None or location.forsaken(tx, row["store"], name)
             tx.lock(layer_rows, [name])
             if layers.users_of(tx, name):
                 return

@@ -85,7 +85,7 @@ def copy(work: Work) -> Mapping[str, Any]:
     while True:
         with work.rooms.database.read() as tx:
             image = tx.get(images, work.resource_id)
-            held = {row["store"]: row["object"] for row in location.held(tx, work.resource_id)}
+            held = location.objects(tx, work.resource_id)
         if image is None or image["state"] not in FILLED:
             raise GoneMeanwhile(image=work.resource_id)
         source = next(((id, held[id]) for id in by_weight(work.rooms, held) if (id, held[id]) not in tried), None)

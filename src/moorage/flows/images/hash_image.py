@@ -48,7 +48,7 @@ def compute(work: Work) -> Mapping[str, Any] | After:
     """The image says what was computed from its bytes."""
     with work.rooms.database.read() as tx:
         image = tx.get(images, work.resource_id)
-        places = {row["store"]: row["object"] for row in location.held(tx, work.resource_id)}
+        places = location.objects(tx, work.resource_id)
     if image is None or image["state"] not in FILLED or image["checksum"] is not None or not places:
         return {}
     waiting = turn(work, KIND)

@@ -95,6 +95,11 @@ def showing(rooms: Rooms, backend: str) -> list[str]:
     ]
 
 
+def in_our_volumes(rooms: Rooms) -> list[str]:
+    """The stores that keep images in volumes of our own Block Storage."""
+    return [store.id for store in rooms.settings.stores if store.kind == "volume" and not store.volume.auth_url]
+
+
 def _writable(rooms: Rooms, id: str) -> bool:
     return id in rooms.stores and not rooms.stores[id].traits.read_only
 
