@@ -40,7 +40,13 @@ def main(what: str, state: str, id: str, number: str) -> None:
     from tests.cloud import Cloud
     from tests.image_volumes import scene
 
-    cloud = Cloud(Config(state=Path(state), stores=scene.STORES), role="api")
+    cloud = Cloud(Config(state=Path(state), stores=scene.STORES), role="worker" if what == "take" else "api")
+    if what == "take":
+        _die_after(int(number))
+        asked = {"os-volume_upload_image": {"image_name": "taken"}}
+        cloud.call("POST", f"/volume/v3/volumes/{id}/action", asked)
+        print("done", flush=True)
+        os._exit(0)
     if what == "upload":
         _die_after(int(number))
         scene.put(cloud, id, [bytes([n]) * 700_001 for n in range(5)])

@@ -45,6 +45,32 @@ def test_an_upload_killed_after_any_answer_of_block_storage_leaves_nothing(cloud
         assert not [name for name in scene.store(cloud).names() if f"/{id}/" in name]
 
 
+@pytest.mark.parametrize("answers", [1, 2, 3, 4, 5, 7, 9, QUESTIONS])
+def test_a_volume_that_becomes_an_image_killed_after_any_answer_leaves_one_image_or_nothing(
+    cloud: Cloud, answers: int
+) -> None:
+    source = scene.volume(cloud, image(cloud, DATA))
+    process = dying.start("take", cloud.app.config.state, source, answers)
+    said, _ = process.communicate(timeout=120)
+    assert said or process.returncode == -9
+    (made,) = [row["id"] for row in images(cloud) if row["name"] == "taken"] or [""]
+    if made:  # its maker was killed: whoever takes over makes it anew
+        eventually(lambda: [row["status"] for row in images(cloud) if row["id"] == made] == ["active"])
+        held = image_volume(cloud, made)["id"]
+        store = scene.store(cloud)
+        (name,) = [name for name in store.names() if f"/{made}/" in name]
+        assert store.volume(name) == held
+        assert b"".join(store.open(name, 0, len(DATA))) == DATA
+        assert cloud.call("DELETE", f"/image/v2/images/{made}").status == 204
+        eventually(lambda: not image_volume(cloud, made))
+    assert not [name for name in scene.store(cloud).names() if f"/{made}/" in name]
+    assert scene.status(cloud, source) == "available"
+
+
+def images(cloud: Cloud) -> list[dict[str, str]]:
+    return [dict(row) for row in cloud.call("GET", "/image/v2/images?limit=1000").json["images"]]
+
+
 def test_a_reader_that_is_killed_holds_nothing_for_long(cloud: Cloud) -> None:
     data = random_bytes(8 * MIB)
     id = image(cloud, data)

@@ -7,6 +7,7 @@ from moorage.flows.examine_host import EXAMINE_HOST
 from moorage.flows.extend_volume import EXTEND_VOLUME
 from moorage.flows.hydrate_copy import HYDRATE_COPY
 from moorage.flows.images.clear import CLEAR_OBJECT
+from moorage.flows.images.clone_volume import IMAGE_FROM_VOLUME_CLONE
 from moorage.flows.images.copy_volume import COPY_VOLUME_TO_IMAGE
 from moorage.flows.images.copying import COPY_IMAGE
 from moorage.flows.images.delete import DELETE_IMAGE
@@ -44,6 +45,7 @@ FLOWS = Flows.of(
         IMPORT_LOCATION,
         HASH_IMAGE,
         IMAGE_FROM_VOLUME,
+        IMAGE_FROM_VOLUME_CLONE,
         MEND_VOLUME,
         PUBLISH_ATTACHMENT,
         QUEUE_ATTACHMENT,

@@ -9,14 +9,14 @@ from moorage.api.request import Answer, Later, Request, boolean
 from moorage.api.views import moment
 from moorage.core.errors import Malformed
 from moorage.database import Transaction
-from moorage.flows.images import copy_volume, from_volume, volume_upload
+from moorage.flows.images import clone_volume, copy_volume, from_volume, volume_upload
 from moorage.flows.images.volume_upload import Asked
 from moorage.images import service
 from moorage.images.image import Visibility
 from moorage.images.service import Image
 from moorage.volumes import quota, volume, volume_type
 
-KINDS = frozenset({from_volume.KIND, copy_volume.KIND})
+KINDS = frozenset({clone_volume.KIND, copy_volume.KIND, from_volume.KIND})
 
 
 def upload_image(request: Request) -> Answer | Later:

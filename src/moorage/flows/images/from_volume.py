@@ -2,9 +2,10 @@
 Make an image of a volume without a copy: the volume's head is frozen, the volume gets a new one on it, and the image's
 object shows the frozen bytes. The image is active at once; its hashes are computed in the background.
 
-Where the image is to be of another format, or in a store that cannot show layers, its bytes are copied instead
-(`copy_volume`). Of a volume that is in use that is done from frozen bytes too, so that the volume is free at once and
-the image of one moment: then this flow only freezes, and *pins* what it has frozen until the copy is there.
+Where the store keeps images in volumes, it has one made of the volume instead (`clone_volume`); where the image is to
+be of another format, or in any other store, its bytes are copied (`copy_volume`). Of a volume that is in use that is
+done from frozen bytes too, so that the volume is free at once and the image of one moment: then this flow only freezes,
+and *pins* what it has frozen until the copy is there.
 """
 
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from moorage.flows.volume_layers import backend_of, sweep, volume_of
 from moorage.images import allowance, unhashed
 from moorage.images.content.formats import HEAD_BYTES, ContentRefused, Inspection
 from moorage.images.records import images
+from moorage.images.store import Store
 from moorage.operations import journal
 from moorage.operations.flow import Flow, Step, Work
 from moorage.operations.records import State
@@ -57,13 +59,18 @@ def show(work: Work) -> Mapping[str, Any]:
         return {"pin": pin.name}
     store = store_of(work.rooms, work.input["store"])
     name = store.show(f"images/{work.input['image']}/{work.tag}", frozen.name, frozen.format, frozen.size)
-    look = Inspection("raw", work.input["container_format"])
-    try:
-        for chunk in store.open(name, 0, min(HEAD_BYTES, frozen.size)):
-            look.feed(chunk)
-    except ContentRefused as problem:  # what is refused as an upload is no image for having been a volume
-        raise NoImage(volume=work.resource_id, reason=problem.sentence) from None
+    look(store, name, frozen.size, work)
     return {"object": name, "view": store.lies_on_layers(name)}
+
+
+def look(store: Store, name: str, size: int, work: Work) -> None:
+    """Raise `NoImage` where the beginning of the object would be refused as an upload."""
+    inspection = Inspection("raw", work.input["container_format"])
+    try:
+        for chunk in store.open(name, 0, min(HEAD_BYTES, size)):
+            inspection.feed(chunk)
+    except ContentRefused as problem:
+        raise NoImage(volume=work.input["volume"], reason=problem.sentence) from None
 
 
 def discard(work: Work) -> None:
@@ -91,7 +98,12 @@ def record(tx: Transaction, operation: Mapping[str, Any]) -> None:
     if results["show"]["view"]:
         shown = Layer(name, Format.QCOW2, frozen.size, frozen)
         layers.enter(tx, shown, asked["backend"], image_id=image["id"], store=asked["store"])
-    known = unhashed.Known(frozen.size, frozen.size, "raw")
+    appear(tx, operation, image, name, frozen.size)
+
+
+def appear(tx: Transaction, operation: Mapping[str, Any], image: Mapping[str, Any], name: str, size: int) -> None:
+    """The locked image is active, and its bytes are the object; they are hashed in time."""
+    asked, known = operation["input"], unhashed.Known(size, size, "raw")
     unhashed.appear(tx, image["id"], operation["id"], known, {asked["store"]: name}, operation["request_id"] or "")
     hash_image.begin(tx, image, operation["queue"], asked["hash_algorithm"])
 
@@ -101,7 +113,7 @@ def _copy(tx: Transaction, operation: Mapping[str, Any], pin: Layer) -> None:
     layers.enter(tx, pin, asked["backend"])
     tx.change(images, asked["image"], {"upload_id": id})
     allowance.hand_over(tx, operation["id"], id)
-    kept = {name: asked[name] for name in ("image", "store", "backend", "hash_algorithm")}
+    kept = {name: asked[name] for name in "image volume container_format store backend hash_algorithm".split()}
     journal.begin(
         tx,
         copy_volume.KIND,
@@ -109,7 +121,7 @@ def _copy(tx: Transaction, operation: Mapping[str, Any], pin: Layer) -> None:
         asked["image"],
         queue=operation["queue"],
         project_id=operation["project_id"],
-        input={**kept, **asked["copy"], "layers": beneath.names(pin)},
+        input={**kept, "disk_format": asked["copy"], "layers": beneath.names(pin)},
         caller=Caller(operation["user_id"] or "", request_id=operation["request_id"] or ""),
         deadline_s=copy_volume.DEADLINE_S,
         id=id,

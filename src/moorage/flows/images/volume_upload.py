@@ -12,8 +12,8 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Conflict, Malformed
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
-from moorage.flows.images import copy_volume, from_volume
-from moorage.flows.images.stores import chosen, showing
+from moorage.flows.images import clone_volume, copy_volume, from_volume
+from moorage.flows.images.stores import chosen, in_our_volumes, showing
 from moorage.flows.rooms import Rooms
 from moorage.images import receiving, service
 from moorage.images.allowance import Room
@@ -75,18 +75,20 @@ def begin(
     row = volume.locked(tx, caller, row["id"])
     _check(tx, row, asked)
     used = bool(attachment.held(tx, row["id"]))
-    at_once = asked.disk_format == "raw" and store in showing(rooms, row["backend"]) and _freezable(tx, rooms, row)
-    copied = {"disk_format": asked.disk_format, "container_format": asked.container_format, "volume": row["id"]}
-    facts = {"image": image.row["id"], "store": store, "hash_algorithm": rooms.settings.images.hash_algorithm}
-    if at_once or used:
-        copy = None if at_once else copied
-        given = {**facts, "container_format": asked.container_format, "copy": copy}
+    as_it_is = asked.disk_format == "raw" and _freezable(tx, rooms, row)
+    shown, cloned = (as_it_is and store in found for found in (showing(rooms, row["backend"]), in_our_volumes(rooms)))
+    given: dict[str, Any] = {"image": image.row["id"], "volume": row["id"], "container_format": asked.container_format}
+    given |= {"store": store, "hash_algorithm": rooms.settings.images.hash_algorithm}
+    if cloned:
+        clone_volume.begin(tx, caller, row, given, operation, key)
+    elif shown or used:
+        given |= {"copy": None if shown else asked.disk_format}
         volume.begin(tx, from_volume.KIND, row, caller, given, id=operation, key=key)
     else:
-        given = {**facts, **copied, "layers": []}
+        given |= {"disk_format": asked.disk_format, "layers": []}
         deadline_s = copy_volume.DEADLINE_S
         volume.begin(tx, copy_volume.KIND, row, caller, given, id=operation, key=key, deadline_s=deadline_s)
-    return Begun(service.show(tx, caller, image.row["id"]), operation, at_once or used)
+    return Begun(service.show(tx, caller, image.row["id"]), operation, cloned or shown or used)
 
 
 def _check(tx: Transaction, row: Mapping[str, Any], asked: Asked) -> None:
