@@ -134,6 +134,7 @@ def microversions() -> str:
 
 def routes() -> str:
     """For each API: its routes, below its prefix."""
+    from moorage.api.front import Front
     from moorage.api.routes import Route
     from moorage.api.service import Service
     from moorage.api.versions import shown
@@ -142,6 +143,7 @@ def routes() -> str:
     for module, name, rows in objects(tuple):
         if name == "ROUTES" and rows and all(isinstance(row, Route) for row in rows):
             found.setdefault(module.removeprefix("api.").split(".")[0], []).extend(rows)
+    found["front"] = list(Front().table)
     prefixes = {
         cls.__module__.removeprefix("moorage.api.").split(".")[0]: cls.prefix
         for _, _, cls in objects(type)

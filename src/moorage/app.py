@@ -102,7 +102,7 @@ class App:
         self.asking = ThreadPoolExecutor(4, thread_name_prefix="asking")
         self.runner = Runner(
             self.database,
-            FLOWS,
+            self.rooms.flows,
             self.rooms,
             self.me,
             {ANYWHERE} if role in ("up", "worker") else set(),
@@ -176,6 +176,7 @@ class App:
             run=self.place.sockets,
             host=config.host,
             process=self.me.id,
+            flows=FLOWS,
             stores={s.id: self._store(s, fetch) for s in config.stores},
             default_store=config.default_store,
             staging=self._staging(),

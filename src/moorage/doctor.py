@@ -20,7 +20,6 @@ from moorage.client.wire import ClientError
 from moorage.config import Config
 from moorage.core.errors import Conflict, Problem
 from moorage.flows import reconcile
-from moorage.flows.registry import FLOWS
 from moorage.place import Place
 
 PROBE_S = 5.0  #: whoever does not say that he is there within this time is stopped, or gone
@@ -92,9 +91,9 @@ def examine_alone(config: Config, *, fix: bool) -> dict[str, Any]:
         if not app.lock.acquire(LOCK_PATIENCE_S):
             raise HostHeld(why=app.lock.why_not() or "it does not say why")
         app.equip(app.lock.fileno())
-        findings = reconcile.survey(app.rooms, FLOWS)
+        findings = reconcile.survey(app.rooms)
         failed = reconcile.repair_alone(app.rooms, findings) if fix else []
-        left = reconcile.survey(app.rooms, FLOWS) if fix else findings
+        left = reconcile.survey(app.rooms) if fix else findings
         return {
             "findings": [finding.shown() for finding in findings],
             "left": [finding.shown() for finding in left],

@@ -29,15 +29,8 @@ def health(ask: Request) -> Answer:
     return Answer(content=b"OK", content_type="text/plain")
 
 
-def description(ask: Request) -> Answer:
-    """Describe everything that is served, by OpenAPI."""
-    assert isinstance(ask.service, Front)
-    return Answer(body=ask.service.description)
-
-
 ROUTES = (
     Route("GET", "/", root, open=True),
-    Route("GET", "/openapi.json", description, open=True),
     Route("GET", "/healthz", health, open=True),
     Route("GET", "/healthcheck", health, open=True),
 )
@@ -49,12 +42,15 @@ class Front(Service):
     name, prefix = "front", ""
 
     def __init__(self, others: Iterable[Service] = ()) -> None:
-        super().__init__(ROUTES)
+        super().__init__((*ROUTES, Route("GET", "/openapi.json", self.description, open=True)))
         self._others = tuple(others)
 
+    def description(self, ask: Request) -> Answer:
+        """Describe everything that is served, by OpenAPI."""
+        return Answer(body=self._described)
+
     @cached_property
-    def description(self) -> dict[str, Any]:
-        """The OpenAPI description of this service and all others."""
+    def _described(self) -> dict[str, Any]:
         return describe((*self._others, self))
 
     def fault(self, problem: Problem, message: str, request: Request | None, headers: Mapping[str, str]) -> Answer:

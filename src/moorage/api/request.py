@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mappi
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from moorage.api.routes import Route
 from moorage.api.versions import Version
@@ -12,9 +12,6 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Malformed
 from moorage.database import Transaction
 from moorage.flows.rooms import Rooms
-
-if TYPE_CHECKING:
-    from moorage.api.service import Service
 
 T = TypeVar("T")
 
@@ -26,7 +23,6 @@ class Request:
     """One request, its token validated, its version negotiated and its body checked against the route's schema."""
 
     rooms: Rooms
-    service: "Service"
     route: Route
     method: str
     url: str  #: scheme, host and the service's prefix: "http://127.0.0.1:8790/volume"

@@ -271,7 +271,6 @@ class Exchange:
             route.body.check(value, self.version)
         self._request = Request(
             rooms=self._shell._rooms,
-            service=self._service,
             route=route,
             method=self._scope["method"],
             url=self._shell.base(self._scope, self._headers) + self._service.prefix,

@@ -22,9 +22,7 @@ MOST = 1000  #: findings that one examination keeps
 
 def look(work: Work) -> Mapping[str, Any]:
     """All that is wrong is written down."""
-    from moorage.flows.registry import FLOWS
-
-    return {"findings": [finding.shown() for finding in reconcile.survey(work.rooms, FLOWS)[:MOST]]}
+    return {"findings": [finding.shown() for finding in reconcile.survey(work.rooms)[:MOST]]}
 
 
 def repair(work: Work) -> Mapping[str, Any]:

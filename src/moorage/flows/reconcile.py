@@ -23,7 +23,6 @@ from moorage.flows.reconciliation.wanted import Wanted, wanted
 from moorage.flows.rooms import Rooms
 from moorage.hosts import service as hosts
 from moorage.hosts.devices import Device
-from moorage.operations.flow import Flows
 from moorage.operations.periodic import Job
 from moorage.operations.process import boot_id
 from moorage.volumes.backend import Served
@@ -70,7 +69,7 @@ def every_minute(rooms: Rooms) -> None:
     look_in(rooms)
 
 
-def survey(rooms: Rooms, flows: Flows) -> list[Finding]:
+def survey(rooms: Rooms) -> list[Finding]:
     """All that is wrong. Only for the process that looks after the host."""
     return [
         *rows.row_drift(rooms),
@@ -79,7 +78,7 @@ def survey(rooms: Rooms, flows: Flows) -> list[Finding]:
         *stored.layer_drift(rooms),
         *stored.object_drift(rooms),
         *stored.staged_drift(rooms),
-        *journal.operation_drift(rooms, flows),
+        *journal.operation_drift(rooms, rooms.flows),
     ]
 
 

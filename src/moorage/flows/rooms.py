@@ -12,6 +12,7 @@ from moorage.images.fetch import Fetch
 from moorage.images.method import Method
 from moorage.images.store import Store
 from moorage.images.transformation import Transformation
+from moorage.operations.flow import Flows
 from moorage.volumes.backend import Backend
 from moorage.volumes.compute import Compute
 
@@ -34,6 +35,7 @@ class Rooms:
     transformations: Sequence[Transformation] = ()  #: what becomes of an import's bytes, in this order
     certificates: Certificates | None = None  #: the key manager, as far as signatures of images need one
     devices: Devices | None = None  #: block devices of this host
+    flows: Flows = field(default_factory=Flows)  #: all that the runner can carry out
     runner: Any = None  #: the journal's runner, for operations that a request carries out itself
     settings: Any = None  #: the tree of `moorage.config`
     tail: Any = None  #: the newest events, for who follows them (`operations.tail`)

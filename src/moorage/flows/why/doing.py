@@ -6,14 +6,13 @@ from typing import Any
 from sqlalchemy import select
 
 from moorage.database import Transaction
+from moorage.flows.registry import FLOWS
 from moorage.operations.journal import SECOND
 from moorage.operations.records import OVER, State, processes
 
 
 def step_of(row: Mapping[str, Any]) -> str:
     """The name of the step that the operation is at."""
-    from moorage.flows.registry import FLOWS
-
     if row["kind"] not in FLOWS:
         return f"number {row['step'] + 1}"
     steps = FLOWS[row["kind"]].steps
