@@ -197,13 +197,17 @@ class App:
     def take_up(self) -> None:
         """Look after this host from now on: adopt what runs, bring it in line with the rows, serve the host's queue."""
         self.equip(self.lock.fileno())
-        for backend in self.rooms.backends.values():
-            backend.supply(StoreSupply(self.rooms))
+        self.supply()
         at_start(self.rooms)
         hydrate_copy.resume(self.rooms)
         self.runner.periodic.add(hydrate_copy.resuming(self.rooms))
         mend_volume.watch(self.rooms)
         self.runner.serve(self.rooms.host_queue)
+
+    def supply(self) -> None:
+        """Fetch from our stores, from now on, what readers of copies miss."""
+        for backend in self.rooms.backends.values():
+            backend.supply(StoreSupply(self.rooms))
 
     def _backend(self, settings: BackendSettings, lock: int | None) -> Backend:
         config = self.config
@@ -216,6 +220,7 @@ class App:
             lock=lock,
             spares=SPARES if lock is not None else 0,
             fault_patience_s=float(min(max(config.volumes.fault_patience_s, 1), LONGEST_FAULT_S)),
+            absence_patience_s=float(max(config.volumes.absence_patience_s, 0)),
             gate_host=config.gate_host or config.listen.rpartition(":")[0].strip("[]"),
         )
         return backends.build(settings.kind, options)

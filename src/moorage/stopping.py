@@ -45,6 +45,7 @@ def stop_all(config: Config) -> Iterator[str]:
         if not app.lock.acquire(PATIENCE_S):
             raise HostTaken(why=app.lock.why_not() or "it does not let go")
         app.equip(app.lock.fileno())
+        app.supply()  # what devices hold back may lie upon parts that have not come
         yield from stop_data_plane(app.rooms)
     finally:
         app.stop()

@@ -3,17 +3,21 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from moorage.drivers.backends.files import FilesBackend
+from moorage.drivers.backends.files.copies import book, server
 from moorage.drivers.backends.files.copies.book import DURABLE, PAGE, PRESENT, Book
+from moorage.drivers.backends.files.daemon import Daemons
 from moorage.volumes import backend as contract
 from moorage.volumes.backend import CHUNK_BYTES, Connection, Format, Layer, SourceDiffers
 from tests.drivers.clients import ClientError, client
@@ -38,8 +42,9 @@ def plane(plane: Plane, origin: Origin) -> Iterator[Plane]:
     plane.backend.close()
 
 
-def backend(plane: Plane, origin: Origin) -> FilesBackend:
-    made = FilesBackend(plane.directory / "state", plane.directory / "run", fault_patience_s=2.0)
+def backend(plane: Plane, origin: Origin, absence_s: float = 0.0) -> FilesBackend:
+    state, run = plane.directory / "state", plane.directory / "run"
+    made = FilesBackend(state, run, fault_patience_s=2.0, absence_patience_s=absence_s)
     made.supply(origin)
     return made
 
@@ -195,22 +200,66 @@ def test_a_server_that_is_killed_is_started_again_under_its_readers(plane: Plane
         assert servers(plane) != [pid]
 
 
-def test_readers_wait_for_the_next_process_that_supplies(plane: Plane, origin: Origin) -> None:
+def test_readers_wait_as_long_as_nobody_supplies_and_then_are_served(plane: Plane, origin: Origin) -> None:
     connection = opened(plane, head(plane))
-    plane.backend.close()
     with client(connection) as nbd, ThreadPoolExecutor(1) as other:
+        origin.gate.clear()
         late = other.submit(nbd.pread, 512, 0)
-        time.sleep(0.3)
-        assert not late.done() and not origin.asked
+        assert eventually(lambda: 0 in origin.asked)
+        plane.backend.close()
+        origin.gate.set()
+        assert nbd_answers_nothing_for(late, 4.0)  # longer than a source that fails is waited for
         plane.backend = backend(plane, origin)
         assert late.result(20) == DATA[:512]
         plane.backend.close()
         assert nbd.pread(512, 4096) == DATA[4096:4608]
-        with pytest.raises(ClientError):
-            nbd.pread(512, 2 * CHUNK_BYTES)  # nobody fetches: an error in the end, not zeros
+        late = other.submit(nbd.pread, 512, 2 * CHUNK_BYTES)
+        assert nbd_answers_nothing_for(late, 4.0)
+        origin.down = True
+        plane.backend = backend(plane, origin)
+        with pytest.raises(ClientError):  # somebody is there, and his source fails
+            late.result(20)
+
+
+def nbd_answers_nothing_for(late: "Future[bytes]", pause_s: float) -> bool:
+    time.sleep(pause_s)
+    return not late.done()
+
+
+def test_absence_is_borne_as_long_as_was_said(plane: Plane, origin: Origin) -> None:
+    plane.backend.close()
+    plane.backend = backend(plane, origin, absence_s=1.0)
+    connection = opened(plane, head(plane))
+    plane.backend.close()
+    with client(connection) as nbd, pytest.raises(ClientError):
+        nbd.pread(512, 0)  # an error, not zeros
     plane.backend = backend(plane, origin)
     with client(connection) as nbd:
-        assert nbd.pread(512, 2 * CHUNK_BYTES) == DATA[2 * CHUNK_BYTES : 2 * CHUNK_BYTES + 512]
+        assert nbd.pread(512, 0) == DATA[:512]
+
+
+def test_a_fetcher_that_says_nothing_is_one_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    page = tmp_path / "book"
+    book.write(page, book.text(SIZE, digests_of(DATA)))
+    with page.open("rb") as file, socket.socket() as fetcher:
+        copy = server.Copy(file.fileno(), file.fileno(), SIZE, patience_s=2.0, absence_s=0.0)
+        now = time.monotonic()
+        monkeypatch.setattr(server.time, "monotonic", lambda: now)
+        copy.fetcher, copy.heard = fetcher, now
+        copy.expire()
+        late = server.Client(copy, fetcher)
+        read = server.Waiting(late, 1, 0, 512)
+        copy.fetcher = None
+        copy.want(read)
+        copy.fetcher, now = fetcher, now + server.SILENT_S
+        copy.expire()  # he is stopped: that is nobody's fault
+        assert late.later.empty()
+        now = copy.heard = now + 1000
+        copy.expire()  # he is back, and has the whole time again
+        assert late.later.empty()
+        now = copy.heard = now + 2.5
+        copy.expire()
+        assert late.later.get_nowait() == (read, server.EIO)
 
 
 def test_a_door_closes_though_its_readers_wait(plane: Plane, origin: Origin) -> None:
@@ -238,6 +287,119 @@ def test_a_live_snapshot_waits_for_readers_and_does_not_kill(plane: Plane, origi
         plane.backend.advance(plane.volume, top)
         assert late.result(20) == DATA[:512]
         assert nbd.pread(512, CHUNK_BYTES) == DATA[CHUNK_BYTES : CHUNK_BYTES + 512]
+
+
+def complete(plane: Plane) -> None:
+    for chunk in plane.backend.missing(NAME):
+        plane.backend.fill_copy(NAME, chunk)
+    assert plane.backend.settle_copy(NAME)
+
+
+@pytest.mark.parametrize("above", [0, 1, 2])
+def test_daemons_read_a_copy_that_became_whole_as_a_file(plane: Plane, origin: Origin, above: int) -> None:
+    layer = head(plane)
+    for n in range(above):
+        layer = plane.layer(Format.QCOW2, layer, f"above-{n}", SIZE)
+    connection = opened(plane, layer)
+    with client(connection) as nbd:
+        assert nbd.pread(512, 0) == DATA[:512]
+        nbd.pwrite(b"mine" * 128, 4096)
+        complete(plane)
+        assert not servers(plane)
+        origin.down = True
+        plane.backend.close()
+        same_but(nbd, b"mine" * 128, 4096)
+        top = plane.layer(Format.QCOW2, layer, "snapshot-1", SIZE)
+        plane.backend.advance(plane.volume, top)
+        same_but(nbd, b"mine" * 128, 4096)
+    plane.backend = backend(plane, origin)
+    plane.backend.withdraw(plane.volume, "a1")
+    with client(opened(plane, top, "a2")) as nbd:
+        same_but(nbd, b"mine" * 128, 4096)
+
+
+def same_but(nbd: Any, mine: bytes, at: int) -> None:
+    expected = DATA[:at] + mine + DATA[at + len(mine) :]
+    for start in range(0, SIZE, 1 << 20):
+        length = min(1 << 20, SIZE - start)
+        assert nbd.pread(length, start) == expected[start : start + length]
+
+
+def test_a_snapshot_was_taken_before_the_copy_became_whole(plane: Plane, origin: Origin) -> None:
+    bottom = head(plane)
+    with client(opened(plane, bottom)) as nbd:
+        nbd.pwrite(b"mine" * 128, 4096)
+        top = plane.layer(Format.QCOW2, bottom, "snapshot-1", SIZE)
+        plane.backend.advance(plane.volume, top)
+        complete(plane)
+        assert not servers(plane)
+        same_but(nbd, b"mine" * 128, 4096)
+
+
+def test_daemons_are_switched_under_readers_and_writers(plane: Plane, origin: Origin) -> None:
+    connection, stop = opened(plane, head(plane)), threading.Event()
+
+    def work(seed: int) -> int:
+        count, dice = 0, random.Random(seed)
+        with client(connection) as nbd:
+            while not stop.is_set():
+                at = dice.randrange(SIZE - 65536) // 65536 * 65536
+                assert nbd.pread(65536, at) == DATA[at : at + 65536]
+                nbd.pwrite(DATA[at : at + 4096], at)
+                count += 1
+        return count
+
+    with ThreadPoolExecutor(4) as many:
+        workers = [many.submit(work, seed) for seed in range(4)]
+        complete(plane)
+        assert not servers(plane)
+        stop.set()
+        assert all(worker.result(20) for worker in workers)
+
+
+def test_a_process_that_was_killed_before_it_switched_daemons_has_a_successor(plane: Plane, origin: Origin) -> None:
+    connection = opened(plane, head(plane))
+    shelf = plane.backend._shelf
+    for chunk in plane.backend.missing(NAME):
+        plane.backend.fill_copy(NAME, chunk)
+    assert shelf.settle(NAME) and len(servers(plane)) == 1
+    plane.backend.close()
+    origin.down = True
+    with client(connection) as nbd:
+        assert nbd.pread(512, 0) == DATA[:512]
+        plane.backend = backend(plane, origin)
+        assert not servers(plane)
+        same(connection)
+        assert nbd.pread(512, 512) == DATA[512:1024]
+
+
+def test_a_server_that_a_daemon_cannot_do_without_is_revived_though_the_copy_is_whole(
+    plane: Plane, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Daemons, "bring_near", lambda *_: False)  # as one that an earlier version has started
+    connection = opened(plane, head(plane))
+    complete(plane)
+    origin.down = True
+    (pid,) = servers(plane)
+    with client(connection) as nbd:
+        os.kill(pid, signal.SIGKILL)
+        assert nbd.pread(512, 0) == DATA[:512]
+    same(connection)
+    assert servers(plane) != [pid]
+    plane.backend.withdraw(plane.volume, "a1")
+    assert not servers(plane)
+
+
+def test_a_server_that_died_while_nobody_was_there_is_started_again(plane: Plane, origin: Origin) -> None:
+    connection = opened(plane, head(plane))
+    plane.backend.close()
+    (pid,) = servers(plane)
+    with client(connection) as nbd, ThreadPoolExecutor(1) as other:
+        os.kill(pid, signal.SIGKILL)
+        late = other.submit(nbd.pread, 512, 0)
+        assert nbd_answers_nothing_for(late, 4.0)
+        plane.backend = backend(plane, origin)
+        assert late.result(20) == DATA[:512]
 
 
 def test_what_was_not_durable_is_fetched_again_after_a_reboot(plane: Plane, origin: Origin) -> None:

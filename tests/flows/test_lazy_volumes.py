@@ -1,5 +1,6 @@
 """Volumes of images that are out of the backend's reach: usable at once, right always, on their own in the end."""
 
+import shutil
 import subprocess
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, select
 
+from moorage.flows.why import hosts
 from moorage.images.records import digests, locations
 from moorage.volumes.backend import CHUNK_BYTES
 from tests.drivers.clients import ClientError, client
@@ -65,11 +67,19 @@ def test_once_it_is_whole_the_source_may_go(quickly: Far) -> None:
     until(quickly.whole)
     assert quickly.shown(id)["copy"]["bytes_there"] == SIZE
     quickly.store.down = True
+    shutil.rmtree(quickly.rooms.state / "elsewhere")
     with quickly.attached(id) as nbd:
         same(nbd)
     other = quickly.volume(quickly.copies()[0]["image_id"])
     assert quickly.shown(other)["made"]["path"] == "overlay"
     assert set(quickly.store.asked.values()) == {1}
+
+
+def test_why_says_that_nobody_fetches(slowly: Far, monkeypatch: pytest.MonkeyPatch) -> None:
+    id = slowly.volume(slowly.image())
+    assert "Nobody looks after" not in slowly.why(id)["sentence"]
+    monkeypatch.setattr(hosts, "SILENT_S", -1.0)  # its process was not heard of for longer than that
+    assert "Nobody looks after its host" in slowly.why(id)["sentence"]
 
 
 def test_reads_are_right_while_the_store_is_down_slow_or_lies(slowly: Far) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from moorage.core.errors import Problem
+from moorage.database.errors import DatabaseUnavailable
 from moorage.flows.images.stores import by_weight, store_of
 from moorage.flows.rooms import Rooms
 from moorage.images import location
@@ -28,6 +29,7 @@ class StoreSupply(Supply):
         self._rooms = rooms
         self._guard = threading.Lock()
         self._told: dict[str, str | None] = {}
+        self._known: dict[str, Sequence[tuple[str, str]]] = {}  #: what rows last said, for when they cannot be asked
         self._turns: dict[str, int] = {}  #: how often a copy's source has failed: the next one is tried first
 
     def open(self, copy: str, offset: int, length: int) -> Iterator[bytes]:
@@ -42,7 +44,16 @@ class StoreSupply(Supply):
         raise last or CopyUnknown(copy=copy)
 
     def _sources(self, copy: str) -> Sequence[tuple[str, str]]:
-        """The one that the copy depends on first."""
+        """The one that the copy depends on first. A database that is away for a while keeps nobody from reading."""
+        try:
+            found = self._known[copy] = self._read_sources(copy)
+        except DatabaseUnavailable:
+            if copy not in self._known:
+                raise
+            return self._known[copy]
+        return found
+
+    def _read_sources(self, copy: str) -> Sequence[tuple[str, str]]:
         with self._rooms.database.read() as tx:
             row = copies.of(tx, copy)
             if row is None:

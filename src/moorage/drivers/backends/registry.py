@@ -30,6 +30,7 @@ class Options:
     shown_host: str | None = None     #: the address that clients are told; by default `gate_host`
     spares: int = 0                   #: daemons kept ready for the next volumes; `close` ends them
     fault_patience_s: float = 45.0    #: how long readers wait for bytes of copies that are not whole
+    absence_patience_s: float = 0.0   #: how long while this process is stopped; 0: until it is back
 # fmt: on
 
 
@@ -55,6 +56,7 @@ def _files(options: Options) -> Backend:
         spares=options.spares,
         name=options.name,
         fault_patience_s=options.fault_patience_s,
+        absence_patience_s=options.absence_patience_s,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from moorage.core.caller import Caller
 from moorage.database import Transaction
 from moorage.flows.why.answer import Part, Why, own, seen, since
+from moorage.flows.why.hosts import deserted
 from moorage.operations import journal
 from moorage.volumes import attachment, copies, queue
 from moorage.volumes.records import volumes
@@ -61,6 +62,8 @@ def _copying(tx: Transaction, row: Mapping[str, Any]) -> str:
         return ""
     there, size = copy["bytes_there"] >> 20, copy["size_bytes"] >> 20
     said = f" Of its image's {size} MiB in store {copy['store']}, {there} MiB have been copied; the rest follows."
+    if deserted(tx, copy["host"]):
+        return said + " Nobody looks after its host at the moment: whoever reads what has not come waits for that."
     return said + (f" At the moment it does not come: {copy['trouble']}" if copy["trouble"] else "")
 
 

@@ -14,12 +14,13 @@ from weakref import WeakValueDictionary
 
 from moorage.core.errors import Problem, Refused
 from moorage.drivers.backends.files import qmp, reading
+from moorage.drivers.backends.files.copies.serving import Patience
 from moorage.drivers.backends.files.copies.shelf import FAMILY as SHELF
 from moorage.drivers.backends.files.copies.shelf import Shelf
 from moorage.drivers.backends.files.daemon import Daemons
 from moorage.drivers.backends.files.export import Exports, identifier
 from moorage.drivers.backends.files.gate import Gates, TlsDoor, standing
-from moorage.drivers.backends.files.layers import DRIVERS, PART, Layers, lineage
+from moorage.drivers.backends.files.layers import DRIVERS, PART, Elsewhere, Layers, lineage
 from moorage.drivers.backends.files.problems import LayerInUse, NotWhole, ServedOtherwise, ServerDied
 from moorage.drivers.backends.files.records import Entry, Records, Server
 from moorage.drivers.backends.files.rights import Rights, private_directory
@@ -91,13 +92,16 @@ class FilesBackend(Backend):
         spares: int = 0,
         name: str = "files",
         fault_patience_s: float = FAULT_PATIENCE_S,
+        absence_patience_s: float = 0.0,
     ) -> None:
         self._rights = rights or Rights.of()
         self._root = root
         self._helpers = Helpers(lock)
         self._sockets = Sockets(run_dir, self._rights.door_gid)
-        self._shelf = Shelf(root, self._sockets, self._rights, name, fault_patience_s, self._lain_on)
-        self._layers = Layers(root, self._rights, self._helpers, name, self._shelf.address, fault_patience_s)
+        patience = Patience(fault_patience_s, absence_patience_s)
+        self._shelf = Shelf(root, self._sockets, self._rights, name, patience, self._lain_on)
+        far = Elsewhere(self._shelf.address, fault_patience_s, absence_patience_s)
+        self._layers = Layers(root, self._rights, self._helpers, name, far)
         self._watch = Watch(self._still_named)
         self._records = Records(_record_directory(root), self._layers, self._watch.follow)
         self._sockets.prepare()
@@ -162,13 +166,31 @@ class FilesBackend(Backend):
         return self._shelf.fill(copy, chunk)
 
     def settle_copy(self, copy: str) -> bool:
-        return self._shelf.settle(copy)
+        whole = self._shelf.settle(copy)
+        if whole and self._shelf.served(copy):
+            self._bring_near(copy)
+        return whole
+
+    def _bring_near(self, copy: str) -> None:
+        """Have every daemon read the copy, which is whole, as a file; the last to need its server is rid of it."""
+        near = [self._reads_near(volume, copy) for volume in list(self._records.volumes())]
+        if all(near):
+            self._shelf.retire(copy)
+
+    def _reads_near(self, volume: str, copy: str) -> bool:
+        with self._turn(volume):
+            server = self._records.load(volume)
+            if server is None or copy not in server.layers or not self._records.alive(server):
+                return True
+            return self._daemons.bring_near(server, copy)
 
     def pour_copy(self, copy: str, size: int, chunks: Iterable[bytes]) -> None:
         self._shelf.pour(copy, size, chunks)
 
     def supply(self, supply: Supply) -> None:
         self._shelf.supply(supply)
+        for copy in self._shelf.lingering():
+            self._bring_near(copy)
 
     def idle(self) -> None:
         self._shelf.idle()

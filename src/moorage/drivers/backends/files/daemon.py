@@ -5,21 +5,24 @@ It listens on two sockets that we bound for it and that only we can open.  It kn
 exports are given to it over QMP.
 """
 
-import hashlib
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from moorage.drivers import daemons, programs
 from moorage.drivers.backends.files import qmp
-from moorage.drivers.backends.files.layers import Layers, missing
+from moorage.drivers.backends.files.layers import Layers, far_node, missing, short, upon_node
 from moorage.drivers.backends.files.problems import ServerRefused
 from moorage.drivers.backends.files.records import Records, Server
 from moorage.drivers.backends.files.rights import Rights
 from moorage.drivers.backends.files.sockets import Sockets
 from moorage.volumes.backend import BackendUnsure, Layer
 
+log = logging.getLogger(__name__)
+
 QUIT_PATIENCE_S = 30.0
 KILL_PATIENCE_S = 10.0
+NEAR_PATIENCE_S = 60.0  #: opening a node again waits for the requests that are under way
 
 
 class _Conversation:
@@ -100,6 +103,34 @@ class Daemons:
             if not known.get(top, {}).get("backing_file"):
                 monitor.ask("blockdev-snapshot", node=below, overlay=top)
 
+    def bring_near(self, server: Server, copy: str) -> bool:
+        """
+        Leave the daemon reading `copy`, which it has read by another server, as the file that it is by now: its clients
+        notice nothing. False: it cannot, and goes on as before. Nobody else may talk with it meanwhile.
+        """
+        try:
+            with qmp.Monitor(self._sockets.monitor(server.volume), NEAR_PATIENCE_S) as monitor:
+                return self._bring_near(monitor, server, copy)
+        except (qmp.Silent, qmp.Gone, qmp.Refusal) as problem:
+            log.warning("volume %s goes on reading %s by its server: %r", server.volume, copy, problem)
+            return False
+
+    def _bring_near(self, monitor: qmp.Monitor, server: Server, copy: str) -> bool:
+        far, upon = far_node(copy), server.layers[server.layers.index(copy) - 1]
+        known = {found["node-name"]: found for found in monitor.ask("query-named-block-nodes", flat=True)}
+        if far not in known:
+            return True
+        name = next((name for name in (node(upon), upon_node(upon)) if name in known), None)
+        if name is None:  # an earlier version has made it
+            return False
+        near = self._layers.near_node(copy, known[far]["drv"])
+        if near["node-name"] not in known:
+            monitor.ask("blockdev-add", **near)
+        again = self._layers.upon(upon, name, read_only=known[name]["ro"], backing=near["node-name"])
+        monitor.ask("blockdev-reopen", options=[again])
+        monitor.ask("blockdev-del", node_name=far)
+        return True
+
     @contextmanager
     def talk(self, server: Server, verb: str) -> Iterator[qmp.Monitor]:
         """A conversation. A daemon that is silent or hangs up is killed, and `BackendUnsure` says so."""
@@ -141,7 +172,7 @@ class Daemons:
 
     def _connected(self, server: Server) -> qmp.Monitor:
         """Some commands wait for the reads that are under way, and those may wait for bytes from far away."""
-        more_s = self._layers.patience_s if self._layers.far(server.layers) else 0.0
+        more_s = self._layers.elsewhere.fault_s if self._layers.far(server.layers) else 0.0
         return qmp.Monitor(self._sockets.monitor(server.volume), qmp.PATIENCE_S + more_s)
 
     def kill(self, server: Server, verb: str) -> None:
@@ -172,4 +203,4 @@ class Daemons:
 
 def node(layer: str) -> str:
     """What a daemon calls the node of the head `layer`; parents that it never wrote to have no name."""
-    return "n" + hashlib.sha256(layer.encode()).hexdigest()[:24]
+    return "n" + short(layer)

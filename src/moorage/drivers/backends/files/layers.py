@@ -13,6 +13,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,17 @@ DRIVERS = {"vmdk": "vmdk", "vdi": "vdi", "vhd": "vpc", "vhdx": "vhdx"}  #: what 
 TIME_LIMIT_S = 60
 MEMORY_LIMIT_BYTES = 1 << 30
 CONVERT_LIMIT_S = 3000
+FOR_EVER_S = 10 * 365 * 86400
 CONVERT_MEMORY_BYTES = 2 << 30  #: mostly address space, for the stacks of its threads
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Layers that are not to be read as files, but by an NBD server."""
+
+    address: Callable[[str], Path | None]  #: that server's, if the layer of that name has one
+    fault_s: float = 0.0  #: how long a read there may take
+    absence_s: float = 0.0  #: how long one waits for a server that is gone and that nobody revives; 0: until it is back
 
 
 class Layers:
@@ -42,12 +53,10 @@ class Layers:
         rights: Rights,
         helpers: Helpers,
         backend: str,
-        elsewhere: Callable[[str], Path | None] = lambda name: None,
-        patience_s: float = 0.0,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.root, self.backend = root, backend
-        self._elsewhere = elsewhere  #: the NBD server by which a layer is to be read that is not to be read as a file
-        self.patience_s = patience_s  #: how long a read of one of those may take
+        self.elsewhere = elsewhere or Elsewhere(lambda name: None)
         self._rights = rights
         self._helpers = helpers
         private_directory(root / FAMILY, 0o711)
@@ -229,7 +238,7 @@ class Layers:
 
     def far(self, names: Iterable[str]) -> bool:
         """Whether any of these layers is not to be read as a file."""
-        return any(self._elsewhere(name) is not None for name in names)
+        return any(self.elsewhere.address(name) is not None for name in names)
 
     def outline(self, layer: Layer) -> str:
         """
@@ -248,28 +257,58 @@ class Layers:
         file = {"driver": "file", "filename": str(self.path(layer.name)), "discard": "unmap"}
         node: dict[str, Any] = {"driver": layer.format.value, "read-only": read_only, "discard": "unmap", "file": file}
         if layer.format is Format.QCOW2:
-            node["backing"] = None if layer.parent is None else self._below(layer.parent, far or far_node)
+            node["backing"] = None if layer.parent is None else self._below(layer.parent, far or _by_name)
         return node
 
     def _below(self, parent: Layer, far: Callable[[Layer], str | None]) -> Any:
-        return far(parent) if self.far((parent.name,)) else self.chain(parent, read_only=True, far=far)
+        if self.far((parent.name,)):
+            return far(parent)
+        node = self.chain(parent, read_only=True, far=far)
+        if far is _by_name and parent.parent is not None and self.far((parent.parent.name,)):
+            node["node-name"] = upon_node(parent.name)
+        return node
+
+    def near_node(self, name: str, format: str) -> dict[str, Any]:
+        """The node of a layer that lies on nothing and is a file like any other now."""
+        node = self.chain(Layer(name, Format(format), 0), read_only=True)
+        return {"node-name": "w" + short(name), **node}
+
+    def upon(self, name: str, node: str, *, read_only: bool, backing: str) -> dict[str, Any]:
+        """The options by which a qcow2 layer's node is opened again, and lies on the node `backing` then."""
+        chain = self.chain(Layer(name, Format.QCOW2, 0), read_only=read_only)
+        return {**chain, "node-name": node, "backing": backing}
 
     def far_nodes(self, head: Layer) -> dict[str, dict[str, Any]]:
         """By name, the nodes of layers below `head` that are not to be read as files: they have to be there first."""
-        far = ((layer, self._elsewhere(layer.name)) for layer in lineage(head))
-        return {far_node(layer): self._far(layer, address) for layer, address in far if address is not None}
+        far = ((layer, self.elsewhere.address(layer.name)) for layer in lineage(head))
+        return {far_node(layer.name): self._far(layer, address) for layer, address in far if address is not None}
 
     def _far(self, layer: Layer, address: Path) -> dict[str, Any]:
         """A daemon waits for a server that has died, and asks the next one again: what it reads there never changes."""
         server = {"type": "unix", "path": str(address)}
-        file = {"driver": "nbd", "server": server, "reconnect-delay": int(self.patience_s)}
+        wait_s = int(max(self.elsewhere.absence_s or FOR_EVER_S, self.elsewhere.fault_s))
+        file = {"driver": "nbd", "server": server, "reconnect-delay": wait_s}
         node: dict[str, Any] = {"driver": layer.format.value, "read-only": True, "file": file}
         return node | ({"backing": None} if layer.format is Format.QCOW2 else {})
 
 
-def far_node(layer: Layer) -> str:
+def far_node(name: str) -> str:
     """What a daemon calls the node of a layer that it reads from another server."""
-    return "c" + hashlib.sha256(layer.name.encode()).hexdigest()[:24]
+    return "c" + short(name)
+
+
+def _by_name(layer: Layer) -> str:
+    return far_node(layer.name)
+
+
+def upon_node(name: str) -> str:
+    """What a daemon calls the node of a layer that lies on such a one and was not opened as a head."""
+    return "u" + short(name)
+
+
+def short(name: str) -> str:
+    """A layer's name where names are short."""
+    return hashlib.sha256(name.encode()).hexdigest()[:24]
 
 
 def lineage(layer: Layer | None) -> Iterator[Layer]:

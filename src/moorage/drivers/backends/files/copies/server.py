@@ -3,9 +3,11 @@ A program: serves one copy by NBD, read-only, to the storage daemons of volumes 
 
 It is started with everything that it needs already open: the copy's file and book, a socket for daemons and one for
 whoever fetches.  What is there it reads; what is not there it asks for, over the latter, once for all who wait, and
-waits until the book says that it has come.  It writes nothing and knows no store.  When nobody fetches, or it takes too
-long, the reader gets an error and never a wrong byte.  It uses nothing but Python's own library, in one module, so that
-it is small; and the rights that it is started with are gone before it says a word.
+waits until the book says that it has come.  It writes nothing and knows no store.  When whoever fetches says that it
+does not come, or says nothing of it for too long, the reader gets an error and never a wrong byte.  While nobody
+fetches, since Moorage is stopped, readers wait with another patience, as they would for a disk.  It uses nothing but
+Python's own library, in one module, so that it is small; the rights that it is started with are gone before it says a
+word.
 """
 
 import mmap
@@ -24,12 +26,14 @@ CHUNK = 4 << 20
 PAGE = 4096
 LONGEST = 32 << 20
 EXPIRE_S = 1.0
+SILENT_S = 10.0  # a fetcher that says nothing for so long is stopped, whatever its connection looks like
 EIO, EPERM, EINVAL, EOVERFLOW = 5, 1, 22, 75
 OPTION = struct.Struct(">8sII")
 REPLY = struct.Struct(">8sIII")
 REQUEST = struct.Struct(">IHHQQI")
 ANSWER = struct.Struct(">IIQ")
 NUMBER = struct.Struct(">I")
+PULSE = 0xFFFFFFFF  # no chunk: what a fetcher says when there is nothing to say
 SAID = struct.Struct(">IB")
 FLAGS = 1 | 2 | 4 | 256  # has flags, read-only, flush, several connections see the same
 EXPORT_NAME, ABORT, LIST, INFO, GO = 1, 2, 3, 6, 7
@@ -44,21 +48,24 @@ class Bye(Exception):
 class Waiting:
     """A read that some chunks are missing for."""
 
-    def __init__(self, client: "Client", handle: int, offset: int, length: int, until: float) -> None:
+    def __init__(self, client: "Client", handle: int, offset: int, length: int) -> None:
         self.client, self.handle, self.offset, self.length = client, handle, offset, length
         self.missing: set[int] = set()
-        self.until = until
+        self.until = 0.0
 
 
 class Copy:
     """The copy, and who waits for which chunk of it."""
 
-    def __init__(self, data: int, book: int, size: int, patience_s: float) -> None:
-        self.data, self.size, self.patience_s = data, size, patience_s
+    def __init__(self, data: int, book: int, size: int, patience_s: float, absence_s: float) -> None:
+        self.data, self.size = data, size
+        self.patience_s = patience_s  #: how long a read waits for somebody who fetches
+        self.absence_s = absence_s  #: how long it waits while nobody does; 0: until somebody does
         self.book = mmap.mmap(book, 0, prot=mmap.PROT_READ)
         self.guard = threading.Lock()
         self.waiting: dict[int, list[Waiting]] = {}  #: by chunk
         self.fetcher: socket.socket | None = None
+        self.heard, self.attended = 0.0, False  #: when the fetcher has said something last; whether he is well
 
     def missing(self, offset: int, length: int) -> set[int]:
         """The chunks of that range that are not there."""
@@ -69,6 +76,7 @@ class Copy:
     def want(self, read: Waiting) -> None:
         """Have the read answered as soon as its chunks are there."""
         with self.guard:
+            read.until = self.until()
             read.missing = self.missing(read.offset, read.length)
             asked = [chunk for chunk in read.missing if chunk not in self.waiting]
             for chunk in read.missing:
@@ -106,10 +114,25 @@ class Copy:
             else:
                 self.waiting.pop(chunk, None)
 
+    def until(self) -> float:
+        """How long a read waits that begins to wait now."""
+        patience_s = self.patience_s if self.attended else self.absence_s or float("inf")
+        return time.monotonic() + patience_s
+
+    def attend(self) -> None:
+        """Whenever somebody begins to fetch, or is gone, all who wait do so anew, as long as that is worth it."""
+        attended = self.fetcher is not None and time.monotonic() < self.heard + SILENT_S
+        if attended is not self.attended:
+            self.attended = attended
+            for reads in self.waiting.values():
+                for read in reads:
+                    read.until = self.until()
+
     def expire(self) -> None:
         """Answer reads that have waited too long; they see what the last one to come did not."""
-        now = time.monotonic()
         with self.guard:
+            self.attend()
+            now = time.monotonic()
             late = {id(r): r for reads in self.waiting.values() for r in reads if r.until < now}
             for read in late.values():
                 self.drop(read)
@@ -119,7 +142,7 @@ class Copy:
     def serve_fetcher(self, fetcher: socket.socket) -> None:
         """Speak with whoever fetches now, until he hangs up or another one comes."""
         with self.guard:
-            before, self.fetcher = self.fetcher, fetcher
+            before, self.fetcher, self.heard = self.fetcher, fetcher, time.monotonic()
             chunks = list(self.waiting)
         if before is not None:
             try:
@@ -130,6 +153,8 @@ class Copy:
         try:
             while True:
                 chunk, well = SAID.unpack(take(fetcher, SAID.size))
+                if self.fetcher is fetcher:
+                    self.heard = time.monotonic()
                 self.came(chunk, bool(well))
         except (Bye, OSError):
             pass
@@ -235,7 +260,7 @@ class Client:
         if not 0 < length <= LONGEST or offset + length > self.copy.size:
             self.answer(handle, EINVAL)
         elif self.copy.missing(offset, length):
-            self.copy.want(Waiting(self, handle, offset, length, time.monotonic() + self.copy.patience_s))
+            self.copy.want(Waiting(self, handle, offset, length))
         else:
             self.give(handle, offset, length)
 
@@ -278,7 +303,7 @@ def accept(listener: socket.socket) -> socket.socket | None:
 
 def main(words: Sequence[str]) -> None:
     """Serve until somebody ends this process."""
-    data, book, serves, asks, size, patience_s, uid, gid = map(int, words[:8])  # the rest is for people
+    data, book, serves, asks, size, patience_s, absence_s, uid, gid = map(int, words[:9])  # the rest is for people
     if os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(gid, gid, gid)
@@ -286,7 +311,7 @@ def main(words: Sequence[str]) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     threading.stack_size(256 << 10)
-    copy = Copy(data, book, size, patience_s)
+    copy = Copy(data, book, size, patience_s, absence_s)
     takers: dict[socket.socket, Callable[[socket.socket], None]] = {
         socket.socket(fileno=serves): lambda connection: Client(copy, connection).run(),
         socket.socket(fileno=asks): copy.serve_fetcher,

@@ -8,6 +8,7 @@ each of them, by which it is told which chunks are waited for, and hears at once
 import fcntl
 import hashlib
 import os
+import select
 import socket
 import sys
 import threading
@@ -33,7 +34,16 @@ from moorage.volumes.backend import BackendUnsure
 START_PATIENCE_S = 10.0
 END_PATIENCE_S = 10.0
 FETCHERS = 4  #: chunks that readers of one copy have fetched at once
+PULSE_S = 1.0  #: how often a server is told that we are there, though there is nothing to say
 RECONNECT_S = 0.2
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a reader waits for bytes that have not come."""
+
+    fault_s: float  #: while somebody fetches them and does not succeed
+    absence_s: float = 0.0  #: while nobody fetches, since Moorage is stopped; 0: until it is back
 
 
 @dataclass(frozen=True)
@@ -48,11 +58,11 @@ class Standing:
 class Servers:
     """Starts, finds and ends servers. Verbs on one copy come one after the other; the caller sees to that."""
 
-    def __init__(self, root: Path, sockets: Sockets, rights: Rights, backend: str, patience_s: float) -> None:
+    def __init__(self, root: Path, sockets: Sockets, rights: Rights, backend: str, patience: Patience) -> None:
         self._home, self._sockets, self._rights, self._backend = root.stat().st_ino, sockets, rights, backend
         self._directory = root / "run" / "copies"
         private_directory(self._directory, 0o700)
-        self.patience_s = patience_s
+        self.patience = patience
 
     def _path(self, copy: str) -> Path:
         return self._directory / (hashlib.sha256(copy.encode()).hexdigest()[:32] + ".json")
@@ -99,7 +109,8 @@ class Servers:
                 numbers = (
                     *given,
                     copy.book.size,
-                    int(self.patience_s),
+                    int(self.patience.fault_s),
+                    int(self.patience.absence_s),
                     self._rights.daemon_uid,
                     self._rights.daemon_gid,
                 )
@@ -176,19 +187,30 @@ class Answering:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as self._connection:
                 self._connection.connect(str(self._address))
-                while not self._stopped.is_set():
-                    (chunk,) = program.NUMBER.unpack(program.take(self._connection, program.NUMBER.size))
-                    self._pool.submit(self._answer, self._connection, chunk)
+                self._listen(self._connection)
         except (OSError, RuntimeError, program.Bye):
             pass
         if not self._stopped.wait(RECONNECT_S):
             self._over(self._copy)
 
+    def _listen(self, connection: socket.socket) -> None:
+        said = time.monotonic()
+        while not self._stopped.is_set():
+            if select.select([connection], [], [], PULSE_S)[0]:
+                (chunk,) = program.NUMBER.unpack(program.take(connection, program.NUMBER.size))
+                self._pool.submit(self._answer, connection, chunk)
+            if time.monotonic() >= said + PULSE_S:
+                said = time.monotonic()
+                self._say(connection, program.PULSE, True)
+
     def _answer(self, connection: socket.socket, chunk: int) -> None:
         well = self._fetch(chunk)
-        if self._stopped.is_set():  # whoever comes after us is asked again, and no reader is told that it failed
-            return
-        with self._sending, suppress(OSError):
+        if not self._stopped.is_set():  # else whoever comes after us is asked again, and no reader hears that it failed
+            with suppress(OSError):
+                self._say(connection, chunk, well)
+
+    def _say(self, connection: socket.socket, chunk: int, well: bool) -> None:
+        with self._sending:
             connection.sendall(program.SAID.pack(chunk, well))
 
 

@@ -17,7 +17,7 @@ from moorage.core.errors import Problem, Refused
 from moorage.drivers.backends.files import headers
 from moorage.drivers.backends.files.copies import book
 from moorage.drivers.backends.files.copies.copy import Copy, put
-from moorage.drivers.backends.files.copies.serving import Answering, Servers, patiently
+from moorage.drivers.backends.files.copies.serving import Answering, Patience, Servers, patiently
 from moorage.drivers.backends.files.layers import PART, UNFINISHED, room_for, sync
 from moorage.drivers.backends.files.problems import LayerMissing
 from moorage.drivers.backends.files.rights import Rights, private_directory
@@ -27,6 +27,7 @@ from moorage.volumes.backend import CHUNK_BYTES, Format, Layer, Supply
 log = logging.getLogger(__name__)
 
 FAMILY = "copies"
+REVIVE_S = 5.0  #: when it is tried again to start a server that readers need
 
 
 class Unsupplied(Problem):
@@ -44,13 +45,13 @@ class Shelf:
         sockets: Sockets,
         rights: Rights,
         backend: str,
-        patience_s: float,
+        patience: Patience,
         lain_on: Callable[[str], bool],
     ) -> None:
         self._root, self._sockets, self._rights, self._backend = root, sockets, rights, backend
         self._lain_on = lain_on
         private_directory(root / FAMILY, 0o711)
-        self._servers = Servers(root, sockets, rights, backend, patience_s)
+        self._servers = Servers(root, sockets, rights, backend, patience)
         self._guard = threading.RLock()
         self._open: dict[str, Copy] = {}
         self._answering: dict[str, Answering] = {}
@@ -201,6 +202,21 @@ class Shelf:
                         self._stop_answering(name)
                         self._servers.end(name)
 
+    def served(self, name: str) -> bool:
+        """Whether there is a server of the copy, dead or alive."""
+        return self._servers.standing(name) is not None
+
+    def lingering(self) -> list[str]:
+        """The copies that are whole, and have servers that daemons may still read them by."""
+        names = [found.copy for found in self._servers.all()]
+        return [name for name in names if self._paths(name)[1].exists() and self.copy(name).book.whole]
+
+    def retire(self, name: str) -> None:
+        """End the server of a copy that no daemon reads by it any more."""
+        with self._guard:
+            self._stop_answering(name)
+            self._servers.end(name)
+
     def idle(self) -> None:
         """End the servers that serve nobody."""
         self.rest([found.copy for found in self._servers.all()])
@@ -241,11 +257,14 @@ class Shelf:
             with self._guard:
                 if self._closed or not self._lain_on(name):
                     return
-                if self._servers.alive(name) or not self.copy(name).book.whole:
+                if self._servers.standing(name) is not None or not self.copy(name).book.whole:
                     self._servers.start(self.copy(name))
                     self._answer(name)
         except Exception:
             log.exception("copy %s is not served", name)
+            again = threading.Timer(REVIVE_S, self._revive, (name,))
+            again.daemon = True
+            again.start()
 
     def _fetch(self, name: str, chunk: int) -> bool:
         """Leave a chunk there that a reader waits for, if that can be done in time; the supply hears how it went."""
@@ -257,7 +276,7 @@ class Shelf:
             failures.append(problem if isinstance(problem, Problem) else Problem())
             self._tell(name, failures[-1])
 
-        well = patiently(lambda: self.fill(name, chunk), failed, lambda: self._closed, self._servers.patience_s)
+        well = patiently(lambda: self.fill(name, chunk), failed, lambda: self._closed, self._servers.patience.fault_s)
         if well and failures:
             self._tell(name, None)
         return well
