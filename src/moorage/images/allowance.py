@@ -34,6 +34,8 @@ UNITS: Mapping[str, int] = {
 }
 _STAGING = frozenset({State.UPLOADING, State.IMPORTING})
 
+Limits = tuple[str | None, Mapping[str, int]]  #: of an image's owner, whose row is locked
+
 c, l, r = images.c, locations.c, reservations.c  # noqa: E741
 
 
@@ -74,7 +76,7 @@ def lock(tx: Transaction, project_id: str | None, settings: ImageSettings) -> di
     return {name: limit for name, limit in found.items() if limit >= 0}
 
 
-def lock_of(tx: Transaction, image_id: str, settings: ImageSettings) -> tuple[str | None, dict[str, int]]:
+def lock_of(tx: Transaction, image_id: str, settings: ImageSettings) -> Limits:
     """The owner of the image, whose row is locked, and his limits: before the image's row is."""
     owner = tx.value(select(c.owner).where(c.id == image_id))
     return owner, lock(tx, owner, settings)
@@ -85,15 +87,11 @@ def check_count(tx: Transaction, project_id: str | None, settings: ImageSettings
     _check(tx, project_id, lock(tx, project_id, settings), "image_count_total", 1)
 
 
-def reserve(
-    tx: Transaction, image: Mapping[str, Any], operation: str, room: Room, found: tuple[str | None, Mapping[str, int]]
-) -> None:
+def reserve(tx: Transaction, image: Mapping[str, Any], operation: str, room: Room, found: Limits) -> None:
     """
     The operation may bring in what it said; `found` is what `lock_of` gave. `OverQuota` where the project has no room.
     """
-    project_id, limit = found
-    if project_id != image["owner"]:
-        raise OwnerChanged(image=image["id"])
+    project_id, limit = _owner_of(image, found), found[1]
     if project_id is None or not limit:
         return
     _forget(tx, project_id)
@@ -120,6 +118,19 @@ def _check_uploading(tx: Transaction, project_id: str, limit: Mapping[str, int],
     others = _used(tx, project_id, name, but=image["id"])
     if others + 1 > limit[name]:
         raise OverQuota(project=project_id, limit=limit[name], what=name, used=others, asked=1)
+
+
+def check_stored(tx: Transaction, image: Mapping[str, Any], more: int, found: Limits) -> None:
+    """Refuse so many bytes more in stores, where they are already; `found` is what `lock_of` gave."""
+    project_id = _owner_of(image, found)
+    _check(tx, project_id, found[1], "image_size_total", more)
+
+
+def _owner_of(image: Mapping[str, Any], found: Limits) -> str | None:
+    """The owner of the locked image, who is still the one whose limits were locked before."""
+    if found[0] != image["owner"]:
+        raise OwnerChanged(image=image["id"])
+    return found[0]
 
 
 def left(tx: Transaction, operation: str) -> int | None:

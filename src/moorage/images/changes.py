@@ -15,7 +15,7 @@ from sqlalchemy import delete, insert, update
 from moorage.core.caller import Caller
 from moorage.core.errors import Forbidden
 from moorage.database import Transaction
-from moorage.images import protections, rules
+from moorage.images import open_formats, protections, rules
 from moorage.images.errors import AttributeFixed, PropertyMissing, PropertyPresent
 from moorage.images.image import State, Visibility
 from moorage.images.protections import Action, Protections
@@ -98,6 +98,7 @@ def change(tx: Transaction, caller: Caller, id: str, changes: Sequence[Change], 
         draft.apply(one)
     effect = {column: value for column, value in draft.columns.items() if row[column] != value}
     _authorise(caller, row, effect)
+    open_formats.check(effect, settings)
     _check_protections(guards, caller, before.properties, draft.properties)
     if len(draft.properties) > len(before.properties):
         check_properties(len(draft.properties), settings)

@@ -61,6 +61,7 @@ class Acceptance(StrEnum):
 
 CONTAINER_FORMATS = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
 DISK_FORMATS = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
+MORE_DISK_FORMATS = ("gpt", "luks")  #: that images may have as well, where the configuration says so
 
 LARGEST_MINIMUM = 2**31 - 1  #: of min_disk and min_ram
 RESERVED_PREFIX = "os_glance"

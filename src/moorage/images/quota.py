@@ -19,6 +19,11 @@ def check_members(count: int, settings: ImageSettings) -> None:
     _check("members", count, settings.members)
 
 
+def check_locations(count: int, settings: ImageSettings) -> None:
+    """Refuse saying of more places that an image's data are there than is allowed."""
+    _check("locations", count, settings.locations)
+
+
 def _check(what: str, asked: int, limit: int) -> None:
     if asked > limit >= 0:
         raise QuotaExceeded(limit=limit, what=what, asked=asked)

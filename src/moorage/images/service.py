@@ -15,7 +15,7 @@ from moorage.core.errors import Blocker
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
 from moorage.database.among import among
-from moorage.images import allowance, location, protections, rules
+from moorage.images import allowance, location, open_formats, protections, rules
 from moorage.images.errors import ActionRefused, IdTaken, Protected, TransitionRefused
 from moorage.images.image import LIFE, State, Visibility
 from moorage.images.protections import Action
@@ -96,6 +96,7 @@ def create(tx: Transaction, caller: Caller, new: New, settings: ImageSettings) -
     if new.columns.get("visibility") == Visibility.PUBLIC:
         rules.permit(caller, rules.PUBLICIZE)
     protections.check(settings.property_protections, caller, Action.CREATE, new.properties)
+    open_formats.check(new.columns, settings)
     check_properties(len(new.properties), settings)
     check_tags(len(new.tags), settings)
     allowance.check_count(tx, owner, settings)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from moorage.images.image import CONTAINER_FORMATS, DISK_FORMATS, MORE_DISK_FORMATS
 from moorage.images.protections import PropertyProtection
 
 
@@ -14,6 +15,9 @@ class ImageSettings:
     properties: int = 128  #: properties that one image may have
     tags: int = 128  #: tags that one image may have
     members: int = 128  #: projects that one image may be shared with
+    locations: int = 10  #: locations with which one image may end up by calls that say where its data are; -1: any number
+    disk_formats: tuple[str, ...] = DISK_FORMATS  #: that images may have; gpt and luks are possible as well
+    container_formats: tuple[str, ...] = CONTAINER_FORMATS  #: that images may have
     page: int = 25  #: images on a page of a list when the request does not say
     largest_page: int = 1000  #: images on a page at most
     hash_algorithm: str = "sha512"  #: of `os_hash_value`: a name that Python's hashlib knows, at most 512 bits
@@ -35,6 +39,13 @@ class ImageSettings:
     do_secure_hash: bool = True  #: whether data that others have put somewhere are read and hashed by ourselves
     show_image_direct_url: bool = False  #: whether images show where their data are, as `direct_url`
     show_multiple_locations: bool = False  #: whether owners see and change all locations of their images: the old way
+
+    def __post_init__(self) -> None:
+        """Refuse formats that nobody here would know what to do with."""
+        possible = {"disk_formats": (*DISK_FORMATS, *MORE_DISK_FORMATS), "container_formats": CONTAINER_FORMATS}
+        for name, known in possible.items():
+            if not set(getattr(self, name)) <= set(known) or not getattr(self, name):
+                raise ValueError(f"{name} are some of {', '.join(known)}")
 
     def quota_defaults(self) -> dict[str, int]:
         """The limits of projects for which nobody has set any, by what `/v2/info/usage` calls them."""

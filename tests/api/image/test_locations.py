@@ -314,3 +314,42 @@ def test_I11_the_old_way_trusts_no_hash_either(make: Callable[..., Web]) -> None
     assert (reply.status, reply.json["status"], reply.json["locations"]) == (200, "importing", [])
     eventually(lambda: it.cloud.show(id)["status"] == "queued")
     queued_without_a_trace(it, id)
+
+
+def test_locations_have_a_limit_whichever_way_they_come(make: Callable[..., Web]) -> None:
+    it = make(show_multiple_locations=True, locations=2)
+    id, url = it.cloud.image(), it.site.url("/disk.raw")
+    more = [it.serve(f"/mirror-{n}.raw", DATA) for n in range(2)]
+    refused = patch(it, id, {"op": "replace", "path": "/locations", "value": [
+        {"url": each, "metadata": {}} for each in (url, *more)
+    ]})  # fmt: skip
+    assert refused.status == 413 and b"2 locations" in refused.body
+    queued_without_a_trace(it, id)
+    for each in (url, more[0]):
+        assert patch(it, id, add(each)).status == 200
+    assert patch(it, id, add(more[1])).status == 413
+    gone = [{"op": "remove", "path": "/locations/1"}, add(more[1])]
+    assert patch(it, id, *gone, as_="root").status == 200
+    assert [place["url"] for place in it.cloud.show(id)["locations"]] == [url, more[1]]
+
+
+def test_no_location_at_all_may_be_said(make: Callable[..., Web]) -> None:
+    it = make(locations=0)
+    id = it.cloud.image()
+    assert it.add(id).status == 413
+    queued_without_a_trace(it, id)
+
+
+def test_what_others_have_put_somewhere_counts_as_often_as_it_is_there(make: Callable[..., Web]) -> None:
+    it = make(show_multiple_locations=True, quota_size_total=5)
+    id, url, other = it.cloud.image(), it.site.url("/disk.raw"), it.serve("/mirror.raw", DATA)
+    big = it.serve("/big.raw", bytes(6 << 20))
+    refused = it.add(id, big)
+    assert refused.status == 413 and b"image_size_total" in refused.body
+    assert patch(it, id, add(big)).status == 413
+    queued_without_a_trace(it, id)
+    assert patch(it, id, add(url)).status == 200
+    assert patch(it, id, add(other)).status == 413
+    usage = it.cloud.call("GET", "/image/v2/info/usage").json["usage"]["image_size_total"]
+    assert usage == {"limit": 5, "usage": 5}
+    assert [place["url"] for place in it.cloud.show(id)["locations"]] == [url]

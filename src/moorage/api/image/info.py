@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moorage.api.image.images import bodiless
-from moorage.api.image.schemas import SERVED
+from moorage.api.image.schemas import served
 from moorage.api.image.schemas_metadefs import SERVED as SERVED_METADEFS
 from moorage.api.request import Answer, Request
 from moorage.core.errors import NotFound
@@ -71,7 +71,8 @@ def usage(ask: Request) -> Answer:
 @bodiless
 def schema(ask: Request) -> Answer:
     """Show the schema of one kind of thing."""
-    return _shown(SERVED, ask.params["name"])
+    settings = ask.rooms.settings.images
+    return _shown(served(settings.disk_formats, settings.container_formats), ask.params["name"])
 
 
 @bodiless

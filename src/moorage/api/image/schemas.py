@@ -1,13 +1,21 @@
 """
 The schemas of Image v2: the ones that are served are the ones that validate.
 
-Clients build their arguments and models from them, so every field is here, read-only ones too.
+Clients build their arguments and models from them, so every field is here, read-only ones too. Formats are those that the
+configuration names; a request may have any that could be configured, and `images.open_formats` refuses those that are not.
 """
 
+from functools import lru_cache
 from typing import Any
 
 from moorage.api.bodies import Body
-from moorage.images.image import CONTAINER_FORMATS, DISK_FORMATS, LARGEST_MINIMUM, Acceptance
+from moorage.images.image import (
+    CONTAINER_FORMATS,
+    DISK_FORMATS,
+    LARGEST_MINIMUM,
+    MORE_DISK_FORMATS,
+    Acceptance,
+)
 
 _UUID = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
 _STATES = "queued saving active killed deleted uploading importing pending_delete deactivated".split()
@@ -30,6 +38,13 @@ def _known(description: str, kind: Any = "string", **more: Any) -> dict[str, Any
 
 def _or_null(kind: str) -> list[str]:
     return ["null", kind]
+
+
+def _formats(disk: tuple[str, ...], container: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "container_format": _field("What is around the disk", _or_null("string"), enum=[None, *container]),
+        "disk_format": _field("How the disk is written", _or_null("string"), enum=[None, *disk]),
+    }
 
 
 _MINIMUM = {"minimum": 0, "maximum": LARGEST_MINIMUM}
@@ -70,8 +85,7 @@ _IMAGE = {
     "owner": _field("The project that the image belongs to", _or_null("string"), maxLength=255),
     "size": _told("Bytes of the data", _or_null("integer")),
     "virtual_size": _told("Bytes of the disk inside", _or_null("integer")),
-    "container_format": _field("What is around the disk", _or_null("string"), enum=[None, *CONTAINER_FORMATS]),
-    "disk_format": _field("How the disk is written", _or_null("string"), enum=[None, *DISK_FORMATS]),
+    **_formats((*DISK_FORMATS, *MORE_DISK_FORMATS), CONTAINER_FORMATS),
     "created_at": _told("When the image was registered"),
     "updated_at": _told("When the image was changed last"),
     "tags": _field("Words that the image is found by", "array", items={"type": "string", "maxLength": 255}),
@@ -154,14 +168,19 @@ def listed(name: str, item: dict[str, Any], paged: bool = True, kind: str = "arr
     }
 
 
-SERVED = {
-    "image": IMAGE,
-    "images": listed("images", IMAGE),
-    "member": MEMBER,
-    "members": listed("members", MEMBER, paged=False),
-    "task": TASK,
-    "tasks": listed("tasks", TASK),
-}
+@lru_cache
+def served(disk_formats: tuple[str, ...], container_formats: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """All schemas by their names, for images of these formats."""
+    image = {**IMAGE, "properties": {**_IMAGE, **_formats(disk_formats, container_formats)}}
+    return {
+        "image": image,
+        "images": listed("images", image),
+        "member": MEMBER,
+        "members": listed("members", MEMBER, paged=False),
+        "task": TASK,
+        "tasks": listed("tasks", TASK),
+    }
+
 
 CREATE = Body({"type": "object", **{key: value for key, value in IMAGE.items() if key != "links"}})
 _CHANGE = {"op": {"enum": ["add", "remove", "replace"]}, "path": {"type": "string"}, "value": {}}

@@ -20,6 +20,7 @@ from moorage.images import adopting, allowance, receiving, task, unhashed
 from moorage.images.adopting import Said
 from moorage.images.allowance import Room
 from moorage.images.content.intake import Taken
+from moorage.images.quota import check_locations
 from moorage.images.records import images
 from moorage.images.store import LocationRefused
 from moorage.operations import journal
@@ -89,6 +90,7 @@ def begin(
     settings, operation = rooms.settings.images, new_uuid()
     room = allowance.lock_of(tx, id, settings)  # before the image is
     image = adopting.addable_locked(tx, caller, id, url)
+    check_locations(1, settings)
     adopting.expect(tx, image, operation, caller.request_id)
     allowance.reserve(tx, image, operation, Room(settings, stored=found.size), room)
     told = {"os_hash_algo": said.algorithm, "os_hash_value": said.value} if said else {}

@@ -14,7 +14,7 @@ from moorage.core.errors import Malformed
 from moorage.database import Transaction
 from moorage.flows.images.clear import STAGING, clear, staging_of
 from moorage.flows.images.progress import Progress
-from moorage.images import allowance, staging, task
+from moorage.images import allowance, open_formats, staging, task
 from moorage.images.errors import MethodUnknown
 from moorage.images.method import FetchBroken, Method, Source
 from moorage.images.store import StoreUnavailable
@@ -60,6 +60,7 @@ def _fetched(work: Work, method: Method) -> Mapping[str, Any]:
     source = method.open(work.input["checked"], limit, work.check)
     try:
         remote = source.remote
+        open_formats.check(vars(remote), work.rooms.settings.images)
         name = staging.name_of(work.resource_id, work.tag)
         with work.transaction() as tx:
             _reserve(tx, work, remote.size)

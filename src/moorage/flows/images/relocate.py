@@ -17,10 +17,12 @@ from moorage.flows.images.delete_location import take_out
 from moorage.flows.images.locate import Found
 from moorage.flows.images.stores import in_order
 from moorage.flows.rooms import Rooms
-from moorage.images import adopting, location, rules, service
+from moorage.images import adopting, allowance, location, rules, service
 from moorage.images.adopting import Said
+from moorage.images.allowance import Limits
 from moorage.images.errors import LocationMissing, LocationsKept
 from moorage.images.image import State
+from moorage.images.quota import check_locations
 from moorage.images.records import locations
 from moorage.images.visibility import find, find_locked
 from moorage.operations import events
@@ -80,16 +82,17 @@ def change(
     tx: Transaction, rooms: Rooms, caller: Caller, id: str, wishes: Sequence[Wish], found: Mapping[str, Found]
 ) -> None:
     """The image's locations are as they are wished; all or none."""
+    room = allowance.lock_of(tx, id, rooms.settings.images)  # before the image is, by whichever wish comes first
     for wish in wishes:
         if isinstance(wish, Add):
-            _add(tx, rooms, caller, id, wish.place, found[wish.place.url])
+            _add(tx, rooms, caller, id, wish.place, found[wish.place.url], room)
         elif isinstance(wish, Remove):
             _remove(tx, rooms, caller, id, wish.index)
         else:
-            _replace(tx, rooms, caller, id, wish.places, found)
+            _replace(tx, rooms, caller, id, wish.places, found, room)
 
 
-def _add(tx: Transaction, rooms: Rooms, caller: Caller, id: str, place: Place, found: Found) -> None:
+def _add(tx: Transaction, rooms: Rooms, caller: Caller, id: str, place: Place, found: Found, room: Limits) -> None:
     image = find(tx, caller, id)
     if image["state"] == State.QUEUED:
         kept = _kept(place.metadata)
@@ -101,9 +104,11 @@ def _add(tx: Transaction, rooms: Rooms, caller: Caller, id: str, place: Place, f
         raise Conflict(reason=f"Image {id} is {image['state']}: its locations cannot be changed.")
     if any((row["store"], row["object"]) == (found.store, found.name) for row in location.held(tx, id)):
         raise Malformed(reason=f"The image has the location {place.url} already.")
+    check_locations(len(location.held(tx, id)) + 1, rooms.settings.images)
     known = (image["checksum"], image["os_hash_algo"], image["os_hash_value"])
     if found.size != image["size"] or (place.said and not place.said.fits(*known)):
         raise NotTheSame(url=place.url, image=id)
+    allowance.check_stored(tx, image, found.size, room)
     location.hold(tx, id, found.store, found.name, _kept(place.metadata))
     service.touch(tx, id)
     events.record(tx, "image.located", "image", id, image["owner"], caller.request_id, store=found.store)
@@ -123,13 +128,19 @@ def _remove(tx: Transaction, rooms: Rooms, caller: Caller, id: str, index: int) 
 
 
 def _replace(
-    tx: Transaction, rooms: Rooms, caller: Caller, id: str, places: Sequence[Place], found: Mapping[str, Found]
+    tx: Transaction,
+    rooms: Rooms,
+    caller: Caller,
+    id: str,
+    places: Sequence[Place],
+    found: Mapping[str, Found],
+    room: Limits,
 ) -> None:
     if not places:
         raise LocationsKept(image=id)
     if find(tx, caller, id)["state"] == State.QUEUED:
         for place in places:
-            _add(tx, rooms, caller, id, place, found[place.url])
+            _add(tx, rooms, caller, id, place, found[place.url], room)
         return
     find_locked(tx, caller, id)
     rows = {(row["store"], row["object"]): row for row in location.held(tx, id)}
