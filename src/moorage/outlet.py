@@ -16,7 +16,6 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 SLICE_BYTES = 32 << 20  #: after which a thread does something else first
 _GRACE_MS = 2  #: how long a thread waits for a client that has just taken something
-_LOOK_S = 0.005
 
 OnFiles = Callable[[Callable[[], Any]], Awaitable[Any]]
 
@@ -55,8 +54,15 @@ class Outlet:
     async def _headers_sent(self, gone: "asyncio.Future[None]") -> bool:
         transport = self._cycle.transport
         await asyncio.sleep(0)  # the loop writes at the end of its turn
-        while transport.get_write_buffer_size() and not gone.done():
-            await asyncio.wait({gone}, timeout=_LOOK_S)
+        if transport.get_write_buffer_size() and not transport.is_closing():
+            transport.set_write_buffer_limits(high=0)  # from now on it is drained when it is empty
+            drained = asyncio.ensure_future(self._cycle.flow.drain())
+            try:
+                await asyncio.wait({drained, gone}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                drained.cancel()
+                if not transport.is_closing():
+                    transport.set_write_buffer_limits()
         return not gone.done() and not transport.is_closing()
 
     def _slice(self) -> bool:

@@ -1,9 +1,9 @@
 """What a handler is given, and what it gives back."""
 
+import io
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from moorage.api.routes import Route
@@ -84,12 +84,18 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
     content_type: str = "application/json"
-    file: Path | None = None
+    file: io.FileIO | None = None  #: open, and closed when it was sent
+    first: bytes = b""  #: what the file's part begins with, read already
     offset: int = 0
     length: int | None = None
     chunks: Iterator[bytes] | None = None
     store: str = ""  #: whose chunks they are
     live: Callable[[], AsyncGenerator[bytes]] | None = None  #: chunks as they come about; waits without a thread
+
+    @property
+    def at_once(self) -> bool:
+        """Whether all of it is in memory."""
+        return self.file is None and self.chunks is None and self.live is None
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,15 @@ class Elsewhere:
     """
 
     ask: Callable[[], Any]
-    go_on: Callable[[Any], "Answer | Later | Elsewhere"]
+    go_on: Callable[[Any], "Outcome"]
 
 
-Outcome = Answer | Later | Elsewhere
+@dataclass(frozen=True)
+class AtStore:
+    """A store has to be looked into first: `look`, outside any transaction and on the threads of that store."""
+
+    store: str
+    look: Callable[[], "Outcome"]
+
+
+Outcome = Answer | Later | Elsewhere | AtStore

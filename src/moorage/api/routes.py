@@ -14,8 +14,8 @@ class Route:
     """
     One call. `path` is below the service's prefix, with parameters in braces.
 
-    A handler takes a `Request` and returns an `Answer`, a `Later` or an `Elsewhere`; it is a plain function, run on the
-    SQL executor.
+    A handler takes a `Request` and returns an `Answer`, a `Later`, an `Elsewhere` or an `AtStore`; it is a plain
+    function, run on the SQL executor.
     With `stream`, it is a coroutine function that also takes the body as an iterator of chunks.
     """
 

@@ -16,11 +16,12 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from moorage.api.handover import on
 from moorage.api.patience import patience_s
-from moorage.api.request import Answer, Elsewhere, Later, Outcome, Request
+from moorage.api.request import Answer, AtStore, Elsewhere, Later, Outcome, Request
 from moorage.api.routes import Route
 from moorage.api.service import Service
-from moorage.api.streams import ClientGone, OnFiles, body_of, disconnected, read_body, send_answer
+from moorage.api.streams import ClientGone, OnFiles, body_of, disconnected, read_body, send_answer, send_at_once
 from moorage.api.versions import Version
 from moorage.core.caller import NOBODY, Caller
 from moorage.core.errors import (
@@ -92,11 +93,14 @@ class Shell:
         except ClientGone:
             return
         extra = service.headers(exchange.request_id, exchange.version)
+        head, means = scope["method"] == "HEAD", scope.get("state", {})
+        if head or answer.at_once:
+            await send_at_once(answer, extra, send, head)
+            return
         gone = asyncio.ensure_future(disconnected(receive))
         try:
-            head, means = scope["method"] == "HEAD", scope.get("state", {})
             on_files = self.on_store(answer.store)
-            await send_answer(answer, extra, send, head, on_files, gone, means.get("outlet"))
+            await send_answer(answer, extra, send, on_files, gone, means.get("outlet"))
         except ClientGone:
             scope.get("state", {}).get("cut_off", lambda: None)()  # set by `server`
             await asyncio.wait({gone}, timeout=1.0)
@@ -111,11 +115,11 @@ class Shell:
 
     async def on_sql(self, work: Callable[[], T]) -> T:
         """`work` on the SQL executor."""
-        return await asyncio.get_running_loop().run_in_executor(self._sql, retried, work)
+        return await on(self._sql, retried, work)
 
     async def on_files(self, work: Callable[[], T]) -> T:
         """`work` on the file executor."""
-        return await asyncio.get_running_loop().run_in_executor(self._files, work)
+        return await on(self._files, work)
 
     def close(self) -> None:
         """Let go of the threads that were made here."""
@@ -132,7 +136,7 @@ class Shell:
         threads = self._of_stores[store]
 
         async def run(work: Callable[[], T]) -> T:
-            return await asyncio.get_running_loop().run_in_executor(threads, work)
+            return await on(threads, work)
 
         return run
 
@@ -199,7 +203,6 @@ class Exchange:
             raise missing
         stream = candidates[0].stream
         body = b"" if stream else await read_body(self._receive, self._headers, self._service.body_limit)
-        gone = asyncio.ensure_future(disconnected(self._receive)) if not stream else None
 
         def ready() -> Request:
             self._enter(open_route, project)
@@ -210,17 +213,25 @@ class Exchange:
             outcome: Outcome = request.route.handler(request)
             return outcome
 
+        if stream:
+            request = await shell.on_sql(ready)
+            return await self._streamed(request)
+        outcome = await shell.on_sql(handled)
+        while not isinstance(outcome, Answer):
+            outcome = await self._next(outcome)
+        return outcome
+
+    async def _next(self, outcome: Later | Elsewhere | AtStore) -> Outcome:
+        """What follows from an outcome that is no answer yet."""
+        if isinstance(outcome, AtStore):
+            return await self._shell.on_store(outcome.store)(outcome.look)  # type: ignore[no-any-return]
+        if isinstance(outcome, Elsewhere):
+            return await self._elsewhere(outcome)
+        gone = asyncio.ensure_future(disconnected(self._receive))
         try:
-            if stream:
-                request = await shell.on_sql(ready)
-                return await self._streamed(request)
-            outcome = await shell.on_sql(handled)
-            while not isinstance(outcome, Answer):
-                outcome = await (self._later(outcome, gone) if isinstance(outcome, Later) else self._elsewhere(outcome))
-            return outcome
+            return await self._later(outcome, gone)
         finally:
-            if gone is not None:
-                gone.cancel()
+            gone.cancel()
 
     async def _streamed(self, request: Request) -> Answer:
         """What the handler of a large body makes of it; what it leaves of it is read and dropped."""
@@ -321,10 +332,10 @@ class Exchange:
         learnt = await self._shell.elsewhere(first.ask)
         return await self._shell.on_sql(lambda: first.go_on(learnt))
 
-    async def _later(self, later: Later, gone: "asyncio.Future[None] | None") -> Answer | Later:
+    async def _later(self, later: Later, gone: "asyncio.Future[None]") -> Answer | Later:
         """Wait, without a thread, until the operation is over, the time is over, or the client has gone."""
         end = asyncio.ensure_future(self._shell._ends.of(later.operation, patience_s(self._headers)))
-        watched: set[asyncio.Future[Any]] = {end} if gone is None else {end, gone}
+        watched: set[asyncio.Future[Any]] = {end, gone}
         await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         row = end.result() if end.done() else None
         if row is None:
@@ -334,7 +345,7 @@ class Exchange:
                 await self._shell.on_sql(
                     lambda: self._shell._rooms.database.transact(lambda tx: journal.cancel(tx, later.operation))
                 )
-            if gone is not None and gone.done():
+            if gone.done():
                 raise ClientGone()
             raise Overdue() if undone else TimedOut(operation=later.operation)
         failure = Stored.of(row)

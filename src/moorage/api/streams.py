@@ -1,7 +1,6 @@
 """Bodies in and out: read whole within a limit, or in chunks; sent from memory, from a file or from an iterator."""
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing
 from functools import partial
@@ -82,48 +81,58 @@ async def disconnected(receive: Receive) -> None:
         pass
 
 
+async def send_at_once(answer: Answer, extra: Mapping[str, str], send: Send, head: bool) -> None:
+    """Send an answer that is in memory, or with `head` what comes before any body."""
+    content = answer.content
+    if content is None and answer.at_once:
+        content = b"" if answer.body is None else msgspec.json.encode(answer.body)
+    await _begin(answer, extra, send, content)
+    await send({"type": "http.response.body", "body": b"" if head else content})
+    if answer.file is not None:
+        answer.file.close()
+
+
 async def send_answer(
     answer: Answer,
     extra: Mapping[str, str],
     send: Send,
-    head: bool,
     on_files: OnFiles,
     gone: "asyncio.Future[None]",
     outlet: Callable[..., Any] | None = None,
 ) -> None:
     """
-    Send `answer`, until `gone` is done: nobody listens any more. A body that breaks off is never cleanly ended.
-    `ClientGone` where a live answer's reader has taken nothing for too long: cut him off.
+    Send an answer that takes its time, until `gone` is done: nobody listens any more. A body that breaks off is never
+    cleanly ended. `ClientGone` where a live answer's reader has taken nothing for too long: cut him off.
     """
-    content = answer.content
-    if content is None and answer.file is None and answer.chunks is None and answer.live is None:
-        content = b"" if answer.body is None else msgspec.json.encode(answer.body)
-    headers = {**extra, **{name.lower(): value for name, value in answer.headers.items()}}
-    length = len(content) if content is not None else answer.length
-    if length is not None and answer.status != 204:
-        headers["content-length"] = str(length)
-    if content or answer.file is not None or answer.chunks is not None or answer.live is not None:
-        headers.setdefault("content-type", answer.content_type)
-    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": answer.status, "headers": raw})
-    if head or content is not None:
-        await send({"type": "http.response.body", "body": b"" if head else content})
-        return
+    await _begin(answer, extra, send, None)
     if answer.live is not None:
         async with aclosing(answer.live()) as living:
             await _send_live(living, send, gone)
         return
-    if outlet is not None and answer.file is not None and answer.length:
+    if answer.first:
+        await send({"type": "http.response.body", "body": answer.first, "more_body": True})
+    if outlet is not None and answer.file is not None and answer.length != len(answer.first):
         if await _straight(answer, outlet, on_files, gone):
             await send({"type": "http.response.body", "body": b""})
         return
     source = _file(answer, on_files) if answer.file is not None else _iterator(answer, on_files)
-    async for chunk in source:
-        if gone.done():
-            await source.aclose()
-            return
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    async with aclosing(source):
+        async for chunk in source:
+            if gone.done():
+                return
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _begin(answer: Answer, extra: Mapping[str, str], send: Send, content: bytes | None) -> None:
+    headers = {**extra, **{name.lower(): value for name, value in answer.headers.items()}}
+    length = len(content) if content is not None else answer.length
+    if length is not None and answer.status != 204:
+        headers["content-length"] = str(length)
+    if content or not answer.at_once:
+        headers.setdefault("content-type", answer.content_type)
+    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": raw})
 
 
 async def _send_live(source: AsyncGenerator[bytes], send: Send, gone: "asyncio.Future[None]") -> None:
@@ -157,27 +166,29 @@ async def _straight(
 ) -> bool:
     """The file goes from the kernel to the client; whether all of it did."""
     assert answer.file is not None
-    file = await on_files(partial(os.open, answer.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
-    try:
-        return bool(await outlet(file, answer.offset, answer.length).send(on_files, gone))
-    finally:
-        os.close(file)
+    with answer.file as file:
+        begun = len(answer.first)
+        rest = outlet(file.fileno(), answer.offset + begun, (answer.length or 0) - begun)
+        return bool(await rest.send(on_files, gone))
 
 
 async def _file(answer: Answer, on_files: OnFiles) -> AsyncGenerator[bytes]:
     assert answer.file is not None and answer.length is not None
-    left = answer.length
-    file = await on_files(partial(answer.file.open, "rb", buffering=0))
-    try:
-        file.seek(answer.offset)
+    begun = len(answer.first)
+    left = answer.length - begun
+    with answer.file as file:
+        file.seek(answer.offset + begun)
         while left:
-            chunk = await on_files(partial(file.read, min(CHUNK, left)))
+            reading = asyncio.ensure_future(on_files(partial(file.read, min(CHUNK, left))))
+            try:
+                chunk = await asyncio.shield(reading)
+            except asyncio.CancelledError:
+                await asyncio.wait({reading})  # its descriptor stays until nobody uses it any more
+                raise
             if not chunk:
-                raise EOFError(f"{answer.file} is {left} bytes short")
+                raise EOFError(f"a file is {left} bytes short")
             left -= len(chunk)
             yield chunk
-    finally:
-        file.close()
 
 
 async def _iterator(answer: Answer, on_files: OnFiles) -> AsyncGenerator[bytes]:

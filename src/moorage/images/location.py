@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from moorage.core.ids import new_uuid
 from moorage.core.lifecycle import lifecycle
 from moorage.database import Transaction
+from moorage.database.among import either
+from moorage.database.fixed import Fixed
 from moorage.images.records import images, locations
 from moorage.images.store import is_adopted
 
@@ -36,6 +38,13 @@ LIFE = lifecycle(
 # fmt: on
 
 
+_HELD = Fixed(
+    select(locations)
+    .where(l.image_id == bindparam("image"), either(l.state, [State.HELD]))
+    .order_by(l.store, l.created_at, l.id)
+)
+
+
 def hold(tx: Transaction, image_id: str, store: str, name: str, details: Mapping[str, Any] | None = None) -> None:
     """The image's bytes are in `store` under `name`; clients want these `details` to be remembered of that."""
     values = {"image_id": image_id, "store": store, "object": name, "state": State.HELD, "adopted": is_adopted(name)}
@@ -44,8 +53,7 @@ def hold(tx: Transaction, image_id: str, store: str, name: str, details: Mapping
 
 def held(tx: Transaction, image_id: str) -> Sequence[Mapping[str, Any]]:
     """Where the image's bytes are; of each store in the order in which they came there."""
-    query = select(locations).where(l.image_id == image_id, l.state == State.HELD)
-    return tx.all(query.order_by(l.store, l.created_at, l.id))
+    return tx.all(_HELD, {"image": image_id})
 
 
 def objects(tx: Transaction, image_id: str) -> dict[str, str]:

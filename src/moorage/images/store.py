@@ -10,6 +10,7 @@ itself. Who notices that, keeps others from waiting for the same and looks when 
 all of them (`drivers.stores.health`): drivers neither retry for long nor remember.
 """
 
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -152,6 +153,13 @@ class Store(ABC):
 
     def path(self, name: str) -> Path | None:
         """The file that holds the object, where `traits.local_files`."""
+        return None
+
+    def file(self, name: str) -> tuple[io.FileIO, int] | None:
+        """
+        The file that holds the object, where there is one, open to be read, and its size: for who sends it straight
+        from the disk.
+        """
         return None
 
     def take(self, name: str, volume: str) -> int:

@@ -8,20 +8,24 @@ A list shows less: shared images as the project has accepted them, and community
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, false, not_, or_, select, true
+from sqlalchemy import ColumnElement, and_, bindparam, exists, false, not_, or_, select, true
 
 from moorage.core.caller import Caller
 from moorage.database import Transaction
+from moorage.database.fixed import Fixed
 from moorage.images.errors import ImageNotFound
 from moorage.images.image import Acceptance, State, Visibility, is_id
 from moorage.images.records import images, members
 
 c = images.c
+m = members.c
+
+_MEMBERSHIP = Fixed(select(members).where(m.image_id == bindparam("image"), m.project_id == bindparam("project")))
 
 
 def find(tx: Transaction, caller: Caller, id: str) -> Mapping[str, Any]:
     """The image, for a caller who sees it; for anybody else there is none."""
-    row = tx.one(select(images).where(c.id == id)) if is_id(id) else None
+    row = tx.get(images, id) if is_id(id) else None
     return _seen(tx, caller, id, row)
 
 
@@ -48,7 +52,7 @@ def membership(tx: Transaction, image_id: str, project_id: str | None) -> Mappin
     """The row by which the image is shared with the project."""
     if project_id is None:
         return None
-    return tx.one(select(members).where(members.c.image_id == image_id, members.c.project_id == project_id))
+    return tx.one(_MEMBERSHIP, {"image": image_id, "project": project_id})
 
 
 def listed(caller: Caller, visibility: str | None, acceptance: str = Acceptance.ACCEPTED) -> ColumnElement[bool]:
@@ -79,6 +83,5 @@ def _own(caller: Caller) -> ColumnElement[bool]:
 def _shared_with(caller: Caller, acceptance: str) -> ColumnElement[bool]:
     if caller.project_id is None:
         return false()
-    m = members.c
     accepted = true() if acceptance == "all" else m.acceptance == acceptance
     return exists().where(m.image_id == c.id, m.project_id == caller.project_id, accepted)

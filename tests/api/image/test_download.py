@@ -1,5 +1,6 @@
 """Downloads: whole, in parts, of what is not there, of what has gone short."""
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -89,25 +90,52 @@ def test_a_file_that_shrinks_on_the_way_breaks_the_connection(database: Any, sta
     class Shrinking(FilesStore):
         """Its files lose their second half between the look at them and the sending."""
 
-        def path(self, name: str) -> Path:
-            path = super().path(name)
-            if self.armed and path.exists():
-                path.chmod(0o640)
-                os.truncate(path, len(DATA) // 2)
-            return path
-
-        armed = False
-
-        def size(self, name: str) -> int:
-            size = super().path(name).stat().st_size
-            type(self).armed = True
-            return size
+        def file(self, name: str) -> Any:
+            opened, path = super().file(name), self.path(name)
+            assert path is not None
+            path.chmod(0o640)
+            os.truncate(path, len(DATA) // 2)
+            return opened
 
     with running(database, state_dir, {"files": Shrinking("files", state_dir)}) as cloud:
         id = cloud.filled(DATA)
         reply = cloud.call("GET", f"/image/v2/images/{id}/file")
         assert reply.broken
         assert len(reply.body) <= len(DATA) // 2
+
+
+def test_each_part_is_asked_for_anew(cloud: ImageCloud) -> None:
+    """Nothing of a permission, or of an open file, is kept from one part to the next."""
+    id = cloud.filled(DATA)
+
+    def part(who: str) -> int:
+        reply = cloud.call("GET", f"/image/v2/images/{id}/file", headers={"range": "bytes=0-9"}, as_=who)
+        return reply.status
+
+    assert (part("alice"), part("bob")) == (206, 404)
+    cloud.call("POST", f"/image/v2/images/{id}/actions/deactivate")
+    assert (part("alice"), part("root")) == (403, 206)
+    cloud.call("POST", f"/image/v2/images/{id}/actions/reactivate")
+    assert part("alice") == 206
+    cloud.call("DELETE", f"/image/v2/images/{id}")
+    assert (part("alice"), part("root")) == (404, 404)
+
+
+def test_a_file_whose_beginning_cannot_be_read_is_told(database: Any, state_dir: Path) -> None:
+    class Unreadable(FilesStore):
+        """Its files are opened so that nothing can be read of them."""
+
+        def file(self, name: str) -> Any:
+            opened = super().file(name)
+            assert opened is not None
+            file, size = opened
+            file.close()
+            return io.FileIO(os.open(os.devnull, os.O_WRONLY), "r"), size  # EBADF for who reads it
+
+    with running(database, state_dir, {"files": Unreadable("files", state_dir)}) as cloud:
+        id = cloud.filled(DATA)
+        reply = cloud.call("GET", f"/image/v2/images/{id}/file", headers=JSON)
+        assert (reply.status, id in reply.json["message"], "files" in reply.json["message"]) == (503, True, True)
 
 
 def test_stores_without_files_are_read_in_chunks(database: Any, state_dir: Path) -> None:

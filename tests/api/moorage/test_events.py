@@ -149,7 +149,7 @@ def test_a_reader_who_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) 
     async def try_it() -> None:
         gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         answer = Answer(live=endless)
-        await send_answer(answer, {}, send, False, None, gone)  # type: ignore[arg-type]
+        await send_answer(answer, {}, send, None, gone)  # type: ignore[arg-type]
 
     with pytest.raises(ClientGone):
         asyncio.run(try_it())

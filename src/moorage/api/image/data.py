@@ -1,14 +1,16 @@
 """An image's data: uploaded once, downloaded by parts or whole."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import errno
+import io
+import os
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from moorage.api.image.media import BYTES
 from moorage.api.image.ranges import part_of
-from moorage.api.request import Answer, Request
+from moorage.api.request import Answer, AtStore, Request
 from moorage.core.errors import Malformed, UnsupportedContent
 from moorage.flows.images import stores
 from moorage.flows.images.reading import Reading
@@ -18,10 +20,11 @@ from moorage.flows.images.upload import Upload
 from moorage.images import outgoing, rules
 from moorage.images.errors import Deactivated, StoreUnknown
 from moorage.images.image import FILLED, State
-from moorage.images.store import ObjectMissing, StoreUnavailable
+from moorage.images.store import ObjectMissing, ObjectUnavailable, StoreUnavailable
 from moorage.images.visibility import find
 
 BATCH_BYTES = 2 << 20
+FIRST_BYTES = 128 << 10  #: of a file go out with the header, at once; the rest by the kernel
 LOOK_S = 1.0  #: how often it is looked whether an upload is still wanted, and gets on
 
 
@@ -130,9 +133,9 @@ class _Found:
     places: list[tuple[str, str]]  #: store and object, the one to be read first at the beginning
 
 
-async def download(ask: Request, body: AsyncIterator[bytes]) -> Answer:
+def download(ask: Request) -> Answer | AtStore:
     """Send an image's data, whole or in part; 204 while there is none."""
-    found = await ask.sql(lambda: _find(ask))
+    found = _find(ask)
     if found is None:
         return Answer(204)
     part = part_of(ask.headers, found.size)
@@ -141,23 +144,29 @@ async def download(ask: Request, body: AsyncIterator[bytes]) -> Answer:
         headers["Content-Range"] = part.header(found.size)
     offset, length = (part.first, part.length) if part is not None else (0, found.size)
     status = 200 if part is None else 206
-    try:
-        sent = await _sent(ask, found, offset, length)
-    except (ObjectMissing, StoreUnavailable):
-        await ask.sql(lambda: _find(ask))  # an image that was deleted meanwhile is not missing its data
-        raise
-    return Answer(status, headers=headers, content_type=BYTES, offset=offset, length=length, **sent)
+    if not found.places:
+        raise ObjectMissing(image=ask.params["id"], store="none")
+
+    def answer(n: int) -> Answer:
+        source = _source(ask, found, n, offset, length)
+        return Answer(status, headers=headers, content_type=BYTES, offset=offset, length=length, **source)
+
+    return _at(ask, found, 0, answer)
 
 
-async def _sent(ask: Request, found: _Found, offset: int, length: int) -> dict[str, Any]:
-    """Where the answer takes its bytes from: a file, or whichever store gives them, each asked on its own threads."""
-    problem: Exception = ObjectMissing(image=ask.params["id"], store="none")
-    for n, (id, _) in enumerate(found.places):
+def _at(ask: Request, found: _Found, n: int, answer: Callable[[int], Answer]) -> AtStore:
+    """The answer with the bytes of place number `n`, else of the next one; each is looked for on its own threads."""
+
+    def look() -> Answer | AtStore:
         try:
-            return await ask.on_store(id)(partial(_source, ask, found, n, offset, length))
-        except (ObjectMissing, StoreUnavailable) as missing:
-            problem = missing
-    raise problem
+            return answer(n)
+        except (ObjectMissing, StoreUnavailable):
+            if n + 1 < len(found.places):
+                return _at(ask, found, n + 1, answer)
+            _find(ask)  # an image that was deleted meanwhile is not missing its data
+            raise
+
+    return AtStore(found.places[n][0], look)
 
 
 def _find(ask: Request) -> _Found | None:
@@ -186,10 +195,26 @@ def _source(ask: Request, found: _Found, n: int, offset: int, length: int) -> di
     """The bytes of place number `n`, and of those after it where it breaks off."""
     id, name = found.places[n]
     image, store = ask.params["id"], store_of(ask.rooms, id)
-    if store.traits.local_files:
-        if store.size(name) != found.size:
-            raise ObjectMissing(image=image, store=id)
-        path = store.path(name)
-        if path is not None:
-            return {"file": path}
-    return {"chunks": Reading(ask.rooms, image, found.places[n:], found.size, offset, length), "store": id}
+    opened = store.file(name) if store.traits.local_files else None
+    if opened is not None:
+        return _begun(ask, found, n, *opened, offset, length)
+    if store.traits.local_files and store.size(name) != found.size:
+        raise ObjectMissing(image=image, store=id)
+    reading = Reading(ask.rooms, image, found.places[n:], found.size, offset, length)
+    return {"chunks": reading, "store": id}
+
+
+def _begun(ask: Request, found: _Found, n: int, file: io.FileIO, size: int, offset: int, length: int) -> dict[str, Any]:
+    """The file with the first bytes that are asked for: what cannot be read is told while another place may be."""
+    image, store = ask.params["id"], found.places[n][0]
+    try:
+        if size != found.size:
+            raise ObjectMissing(image=image, store=store)
+        return {"file": file, "first": os.pread(file.fileno(), min(FIRST_BYTES, length), offset)}
+    except OSError as error:
+        file.close()
+        why = os.strerror(error.errno or errno.EIO)
+        raise ObjectUnavailable(image=image, store=store, why=why) from error
+    except ObjectMissing:
+        file.close()
+        raise

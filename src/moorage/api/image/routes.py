@@ -36,7 +36,7 @@ ROUTES = (
     Route("PATCH",  "/v2/images/{id}",                   images.update, body=schemas.PATCH, body_type=PATCH_2_1),
     Route("DELETE", "/v2/images/{id}",                   images.delete, success=204),
     Route("PUT",    "/v2/images/{id}/file",              data.upload, stream=True, success=204),
-    Route("GET",    "/v2/images/{id}/file",              data.download, stream=True, query=("prefer",)),
+    Route("GET",    "/v2/images/{id}/file",              data.download, query=("prefer",)),
     Route("PUT",    "/v2/images/{id}/stage",             importing.stage, stream=True, success=204),
     Route("POST",   "/v2/images/{id}/import",            importing.start, body=schemas.IMPORT, success=202),
     Route("POST",   "/v2/images/{id}/actions/deactivate", images.deactivate, success=204),

@@ -46,7 +46,7 @@ class FilesStore(Store):
         with self._as_problems(name):
             if views.is_view(name):
                 return _Shown(self, name, views.read(self.root, self._path(name), offset, length, self.owner))
-            file = io.FileIO(os.open(self._path(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "r")
+            file = self._opened(name)
             file.seek(offset)
         return _Chunks(self, name, file, length)
 
@@ -87,6 +87,13 @@ class FilesStore(Store):
     def path(self, name: str) -> Path | None:
         return None if views.is_view(name) else self._path(name)
 
+    def file(self, name: str) -> tuple[io.FileIO, int] | None:
+        if views.is_view(name):
+            return None
+        with self._as_problems(name):
+            file = self._opened(name)
+            return file, os.fstat(file.fileno()).st_size
+
     def show(self, name: str, below: str, format: str, size: int) -> str:
         path, layer = self._path(name), self.root / below
         with self._as_problems(name):
@@ -108,6 +115,9 @@ class FilesStore(Store):
 
     def _path(self, name: str) -> Path:
         return self.root / checked(name)
+
+    def _opened(self, name: str) -> io.FileIO:
+        return io.FileIO(os.open(f"{self.root}/{checked(name)}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "r")
 
     def _new_part(self, name: str) -> int:
         path = _part(self._path(name))

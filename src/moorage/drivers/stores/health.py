@@ -6,6 +6,7 @@ the caller's thread, and is down only when that fails too.  From then on every c
 waits for what is known, until a later probe succeeds.  Both turns are told of, in their order.
 """
 
+import io
 import logging
 import threading
 import time
@@ -71,6 +72,9 @@ class Watched(Store):
 
     def path(self, name: str) -> Path | None:
         return self.inner.path(name)
+
+    def file(self, name: str) -> tuple[io.FileIO, int] | None:
+        return self._ask(lambda: self.inner.file(name)) if self.traits.local_files else None
 
     def url(self, name: str) -> str:
         return self.inner.url(name)

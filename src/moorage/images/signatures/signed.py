@@ -6,13 +6,19 @@ So it is asked wherever bytes go out, before the first one: the properties and t
 
 from collections.abc import Mapping
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from moorage.core.errors import Conflict
 from moorage.database import Transaction
+from moorage.database.among import either
+from moorage.database.fixed import Fixed
 from moorage.images.certificates import Certificates
 from moorage.images.records import hashes, images, properties
 from moorage.images.signatures import signature
+
+p = properties.c
+
+_CLAIMS = Fixed(select(p.name, p.value).where(p.image_id == bindparam("image"), either(p.name, signature.PROPERTIES)))
 
 
 class SignatureUnproven(Conflict):
@@ -26,9 +32,7 @@ class SignatureUnproven(Conflict):
 
 def claims(tx: Transaction, image_id: str) -> Mapping[str, str | None]:
     """Those of the image's properties that tell of its signature."""
-    p = properties.c
-    rows = tx.all(select(p.name, p.value).where(p.image_id == image_id, p.name.in_(signature.PROPERTIES)))
-    return {row["name"]: row["value"] for row in rows}
+    return {row["name"]: row["value"] for row in tx.all(_CLAIMS, {"image": image_id})}
 
 
 def verify(tx: Transaction, image_id: str, certificates: Certificates | None) -> bool:
