@@ -15,7 +15,7 @@ class ImageSettings:
     properties: int = 128  #: properties that one image may have
     tags: int = 128  #: tags that one image may have
     members: int = 128  #: projects that one image may be shared with
-    locations: int = 10  #: locations with which one image may end up by calls that say where its data are; -1: any number
+    locations: int = 10  #: locations that one image may have when a call adds one; -1: any number
     disk_formats: tuple[str, ...] = DISK_FORMATS  #: that images may have; gpt and luks are possible as well
     container_formats: tuple[str, ...] = CONTAINER_FORMATS  #: that images may have
     page: int = 25  #: images on a page of a list when the request does not say

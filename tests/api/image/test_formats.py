@@ -36,7 +36,8 @@ def test_an_image_keeps_a_format_that_is_closed_later(database: Database, state_
     with running(database, state_dir) as cloud:
         id = cloud.image(disk_format="ploop")
     with running(database, state_dir, disk_formats=("raw",)) as cloud:
-        changes = [{"op": "add", "path": "/name", "value": "n"}, {"op": "add", "path": "/disk_format", "value": "ploop"}]
+        values = {"/name": "n", "/disk_format": "ploop"}
+        changes = [{"op": "add", "path": path, "value": value} for path, value in values.items()]
         assert cloud.call("PATCH", f"/image/v2/images/{id}", changes, headers=PATCH).json["disk_format"] == "ploop"
 
 
@@ -57,5 +58,5 @@ def test_more_formats_than_usual_are_inspected_like_the_others(database: Databas
 def test_formats_that_nobody_knows_are_refused(tmp_path: Path, line: str) -> None:
     file = tmp_path / "moorage.toml"
     file.write_text(f"[images]\n{line}\n")
-    with pytest.raises(BadConfiguration, match=line.split()[0]):
+    with pytest.raises(BadConfiguration, match=line.partition(" ")[0]):
         load(file, tmp_path)

@@ -1,8 +1,8 @@
 """
 The schemas of Image v2: the ones that are served are the ones that validate.
 
-Clients build their arguments and models from them, so every field is here, read-only ones too. Formats are those that the
-configuration names; a request may have any that could be configured, and `images.open_formats` refuses those that are not.
+Clients build their arguments and models from them, so every field is here, read-only ones too. Formats are those that
+the configuration names: `CREATE` lets any pass that it could name, and `images.open_formats` refuses what it does not.
 """
 
 from functools import lru_cache
