@@ -24,7 +24,7 @@ from tests.drivers.origin import noise
 SIZE = 2 * CHUNK_BYTES + (1 << 20)
 DATA = noise(SIZE, seed=3)
 V = {"OpenStack-API-Version": "volume 3.71"}
-SLOWLY = {"hydration_mib_per_s": 1, "fault_patience_s": 3}
+SLOWLY = {"hydration_mib_per_s": 1}
 
 
 class FarStore(FilesStore):
@@ -99,6 +99,11 @@ class Far:
         rows = self.copies()
         return bool(rows) and all(row["state"] == "whole" for row in rows)
 
+    def missing(self) -> list[int]:
+        """The chunks that have not come, of all copies."""
+        layers = [row["layer"] for row in self.copies()]
+        return [chunk for layer in layers for chunk in self.rooms.backends["files"].missing(layer)]
+
     def door(self, volume: str) -> tuple[str, Connection]:
         """A new attachment of the volume, and how to connect to it."""
         asked = {"attachment": {"volume_uuid": volume, "mode": "rw"}}
@@ -135,7 +140,7 @@ def same(nbd: Any, data: bytes = DATA, reads: int = 50, seed: int = 5) -> None:
         assert nbd.pread(length, at) == data[at : at + length]
 
 
-def until(holds: Callable[[], bool], patience_s: float = 40) -> None:
+def until(holds: Callable[[], bool], patience_s: float = 60) -> None:
     end = time.monotonic() + patience_s
     while not holds():
         assert time.monotonic() < end

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from sqlalchemy import select, update
 
 from moorage.flows import lapse_leases
@@ -12,13 +13,16 @@ from moorage.operations.records import OVER, events
 from tests.volumes.rig import Rig
 
 CONNECTOR = {"host": "compute1", "nbd": True}
-TERM_S = 10
+TERM_S = 600
+SLACK_S = 120  #: time that may really pass while a test says how much does
 
 
 class Leases:
     """What tests of leases do and look at."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, patch: pytest.MonkeyPatch) -> None:
+        """However slow the machine, it is not taken for a time in which nobody heard."""
+        patch.setattr(lease, "DEAF_US", SLACK_S * lease.SECOND)
         self.rig = rig
         self.heard()
 

@@ -1,5 +1,6 @@
 """Volumes of images that are out of the backend's reach: usable at once, right always, on their own in the end."""
 
+import random
 import shutil
 import subprocess
 import threading
@@ -7,17 +8,20 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, select
 
+from moorage.flows.copy_supply import StoreSupply
 from moorage.flows.why import hosts
 from moorage.images.records import digests, locations
-from moorage.volumes.backend import CHUNK_BYTES
+from moorage.volumes import copies
+from moorage.volumes.backend import CHUNK_BYTES, SourceDiffers
 from tests.drivers.clients import ClientError, client
 from tests.flows.far import DATA, SIZE, SLOWLY, Far, far_away, same, until
 
-QUICKLY = {"hydration_mib_per_s": 0, "fault_patience_s": 3}
+QUICKLY = {"hydration_mib_per_s": 0}
 
 
 @pytest.fixture
@@ -58,7 +62,6 @@ def test_a_volume_is_usable_before_its_image_has_come(slowly: Far) -> None:
     assert (made["path"], made["bytes"]) == ("lazy", 0) and "store far" in made["why"]
     with slowly.attached(id) as nbd:
         same(nbd)
-    assert slowly.shown(id)["copy"]["state"] == "filling"
     assert set(slowly.store.asked.values()) == {1}
 
 
@@ -82,45 +85,82 @@ def test_why_says_that_nobody_fetches(slowly: Far, monkeypatch: pytest.MonkeyPat
     assert "Nobody looks after its host" in slowly.why(id)["sentence"]
 
 
-def test_reads_are_right_while_the_store_is_down_slow_or_lies(slowly: Far) -> None:
-    id = slowly.volume(slowly.image())
-    wrong, errors, stop = [], [], threading.Event()
+class Readers:
+    """Two clients that read for as long as they are in use, and come again whenever that fails."""
 
-    def read(seed: int) -> None:
-        at = (seed * 1_000_003) % (SIZE - 4096) // 512 * 512
-        while not stop.is_set():
+    def __init__(self, far: Far) -> None:
+        self._far, self._stop = far, threading.Event()
+        self.right = self.failed = 0
+        self.wrong: list[int] = []
+
+    def __enter__(self) -> "Readers":
+        self._threads = [threading.Thread(target=self._read, args=(seed,)) for seed in (3, 11)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _read(self, seed: int) -> None:
+        dice = random.Random(seed)
+        while not self._stop.wait(0.05):
             try:
-                with slowly.attached_again() as nbd:
-                    while not stop.is_set():
-                        at = (at * 7 + 512 * seed) % (SIZE - 4096) // 512 * 512
-                        if nbd.pread(4096, at) != DATA[at : at + 4096]:
-                            wrong.append(at)
-            except ClientError as error:
-                errors.append(error)
+                with self._far.attached_again() as nbd:
+                    self._read_by(nbd, dice)
+            except ClientError:
+                self.failed += 1
 
-    with slowly.attached(id), ThreadPoolExecutor(2) as many:
-        slowly.store.garbled = True
-        readers = [many.submit(read, seed) for seed in (3, 11)]
-        time.sleep(4)
-        assert errors and len(slowly.copies()) == 1
-        assert "not what its digest says" in slowly.why(id)["sentence"]
-        slowly.store.garbled, slowly.store.down = False, True
-        time.sleep(0.5)
-        slowly.store.down, slowly.store.slow_s = False, 0.3
-        until(lambda: len(slowly.store.asked) >= 3)
-        time.sleep(2)
-        stop.set()
-        for reader in readers:
-            reader.result(30)
-    assert wrong == []
+    def _read_by(self, nbd: Any, dice: random.Random) -> None:
+        while not self._stop.is_set():
+            at = dice.randrange(SIZE // 4096) * 4096
+            if nbd.pread(4096, at) != DATA[at : at + 4096]:
+                self.wrong.append(at)
+            self.right += 1
+
+
+def test_reads_are_right_while_the_store_is_down_slow_or_lies(state_dir: Path, database_url: str) -> None:
+    with far_away(state_dir, database_url, **SLOWLY, fault_patience_s=2) as far:
+        image = far.image()
+        far.store.garbled = True
+        id = far.volume(image)
+        with far.attached(id), Readers(far) as readers:
+            until(lambda: readers.failed > 1 and "not what its digest says" in far.why(id)["sentence"])
+            far.store.garbled, far.store.down = False, True
+            until(lambda: "the test says so" in far.why(id)["sentence"])
+        assert readers.wrong == []
+        far.store.down, far.store.slow_s = False, 0.3
+        with far.attached(id) as nbd, Readers(far) as readers:
+            until(lambda: readers.right > 100 and not far.missing())
+            same(nbd)
+        assert readers.wrong == [] and len(far.copies()) == 1
+
+
+def test_what_readers_suffer_is_told_again_after_somebody_has_said_that_all_is_well(quickly: Far) -> None:
+    quickly.volume(quickly.image())
+    until(quickly.whole)
+    (copy,) = quickly.copies()
+    supply, problem = StoreSupply(quickly.rooms), SourceDiffers(part=2, copy=copy["layer"])
+    for _ in range(2):
+        supply.told(copy["layer"], problem)
+        assert quickly.copies()[0]["trouble"] == problem.sentence
+        with quickly.rooms.database.write() as tx:  # as whoever fills it does
+            copies.tell(tx, copy["id"], None)
+    supply.told(copy["layer"], problem)
+    supply.told(copy["layer"], None)
+    assert quickly.copies()[0]["trouble"] is None
 
 
 def test_the_image_is_deleted_and_the_volume_goes_on(slowly: Far) -> None:
     image = slowly.image()
     id = slowly.volume(image)
+    slowly.store.down = True
     slowly.call("DELETE", f"/image/v2/images/{image}")
     time.sleep(0.3)
     assert (objects(slowly), rows(slowly)) == (1, 1)
+    slowly.store.down = False
     with slowly.attached(id) as nbd:
         same(nbd)
         until(slowly.whole)
@@ -131,6 +171,8 @@ def test_the_image_is_deleted_and_the_volume_goes_on(slowly: Far) -> None:
 def test_the_last_volume_takes_a_half_filled_copy_and_its_forsaken_source_along(slowly: Far) -> None:
     image = slowly.image()
     one, two = slowly.volume(image), slowly.volume(image)
+    until(lambda: len(slowly.missing()) < 3)
+    slowly.store.down = True
     assert len(slowly.copies()) == 1
     slowly.call("DELETE", f"/image/v2/images/{image}")
     slowly.delete(one)

@@ -50,9 +50,11 @@ def _die_before_the_commit(url: str, id: str) -> None:
     lapse_leases.lapse(cast(Any, SimpleNamespace(database=Database(url))), lease.Heard(1 << 62, (id,)))
 
 
-def test_one_killed_before_its_commit_has_changed_nothing(database_url: str, state_dir: Path) -> None:
+def test_one_killed_before_its_commit_has_changed_nothing(
+    database_url: str, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with running(database_url, state_dir) as rig:
-        world = Leases(rig)
+        world = Leases(rig, monkeypatch)
         volume = rig.volume()
         id = world.attach(volume)
         before = world.row(id)
@@ -66,10 +68,10 @@ def test_one_killed_before_its_commit_has_changed_nothing(database_url: str, sta
 
 
 def test_whoever_was_stopped_after_he_heard_lapses_nothing_that_was_renewed_since(
-    database_url: str, state_dir: Path
+    database_url: str, state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running(database_url, state_dir) as rig:
-        world = Leases(rig)
+        world = Leases(rig, monkeypatch)
         id = world.attach(rig.volume())
         world.passes(TERM_S)
         heard = rig.database.transact(lease.hear)

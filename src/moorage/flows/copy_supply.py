@@ -28,7 +28,6 @@ class StoreSupply(Supply):
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self._guard = threading.Lock()
-        self._told: dict[str, str | None] = {}
         self._known: dict[str, Sequence[tuple[str, str]]] = {}  #: what rows last said, for when they cannot be asked
         self._turns: dict[str, int] = {}  #: how often a copy's source has failed: the next one is tried first
 
@@ -64,13 +63,11 @@ class StoreSupply(Supply):
 
     def told(self, copy: str, problem: Problem | None) -> None:
         said = problem.sentence if problem is not None else None
-        with self._guard:
-            if problem is not None:
+        if problem is not None:
+            with self._guard:
                 self._turns[copy] = self._turns.get(copy, 0) + 1
-            if self._told.get(copy) == said:
-                return
-            self._told[copy] = said
-        with self._rooms.database.write() as tx:
+        with self._rooms.database.read() as tx:  # whoever fills it may have written that all is well again
             row = copies.of(tx, copy)
-            if row is not None:
+        if row is not None and row["trouble"] != said:
+            with self._rooms.database.write() as tx:
                 copies.tell(tx, row["id"], said)

@@ -153,17 +153,20 @@ class Pace:
     def __init__(self, work: Work, row: Mapping[str, Any]) -> None:
         self._work, self._row = work, row
         self._rate = work.rooms.settings.volumes.hydration_mib_per_s * MIB
-        self._begun = self._written = time.monotonic()
+        self._begun, self._written = time.monotonic(), float("-inf")
         self.moved = 0
 
-    def after(self, moved: int) -> bool:
-        """Wait as long as `moved` bytes should have taken; whether it is time to write down how far it has come."""
+    def after(self, moved: int) -> None:
+        """Wait as long as `moved` bytes should have taken."""
         self.moved += moved
         self.look()
         until = self._begun + self.moved / self._rate if self._rate else 0.0
         while (left_s := until - time.monotonic()) > 0:
             time.sleep(min(left_s, 0.2))
             self.look()
+
+    def due(self) -> bool:
+        """Whether it is time to write down how far it has come."""
         due = time.monotonic() - self._written > WRITE_DOWN_S
         if due:
             self._written = time.monotonic()
@@ -185,11 +188,12 @@ def _hydrate(work: Work, row: Mapping[str, Any]) -> Mapping[str, Any]:
     for chunk in backend.missing(layer):
         moved = backend.fill_copy(layer, chunk)
         missing -= 1
-        if pace.after(moved):
+        if pace.due():  # before the wait: what readers suffer during it is not over
             backend.settle_copy(layer)
             there = max(row["size_bytes"] - missing * CHUNK_BYTES, 0)
-            if not _progress(work, there):
-                return {"bytes": pace.moved}
+            if not _progress(work, there, came=moved > 0):
+                return {"bytes": pace.moved + moved}
+        pace.after(moved)
     if not backend.settle_copy(layer):
         raise Hindered(why="Parts of it are missing still.")
     _complete(work, row)
@@ -205,14 +209,14 @@ def make(work: Work, row: Mapping[str, Any]) -> None:
     backend_of(work).make_copy(row["layer"], row["size_bytes"], digests)
 
 
-def _progress(work: Work, there: int) -> bool:
-    """Write down how much is there; whether the copy is still wanted."""
+def _progress(work: Work, there: int, *, came: bool = True) -> bool:
+    """Write down how much is there, and that no trouble is left if some `came` just now; whether it is still wanted."""
     with work.transaction() as tx:
         row = copies.get(tx, work.resource_id)
         if row is None or row["state"] not in copies.UNFINISHED:
             return False
         copies.progress(tx, work.resource_id, there)
-        if row["trouble"] is not None:
+        if came and row["trouble"] is not None:
             copies.tell(tx, work.resource_id, None)
     return True
 
@@ -249,7 +253,8 @@ def _download(work: Work, row: Mapping[str, Any]) -> Mapping[str, Any]:
         for chunk in _source(work, row):
             intake.feed(chunk)
             yield chunk
-            if pace.after(len(chunk)):
+            pace.after(len(chunk))
+            if pace.due():
                 _progress(work, pace.moved)
         taken = intake.finish()
         _compare(row, image, taken)
