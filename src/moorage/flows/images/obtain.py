@@ -41,18 +41,19 @@ def obtain(work: Work) -> Mapping[str, Any]:
 
 def give_back(work: Work) -> None:
     """Nothing is staged for this import any more."""
-    with work.rooms.database.read() as tx:
+    with work.transaction() as tx:  # fenced: whoever was succeeded must not learn the names of his successor here
         names = [row["object"] for row in staging.of_operation(tx, work.id)]
     if work.error is not None and work.input["staged"] is not None:
         names.append(work.input["staged"])
     for name in names:
         clear(work, STAGING, name)
-    shutil.rmtree(_scratch(work), ignore_errors=True)
+    for epoch in range(1, work.epoch + 1):
+        shutil.rmtree(_scratch(work, epoch), ignore_errors=True)
 
 
-def _scratch(work: Work) -> Path:
-    """A directory for what transformations need besides; nobody else's."""
-    return Path(work.rooms.state, "scratch", work.id)
+def _scratch(work: Work, epoch: int) -> Path:
+    """A directory for what transformations need besides; nobody else's, not even that of who succeeds us."""
+    return Path(work.rooms.state, "scratch", f"{work.id}-{epoch}")
 
 
 def _fetched(work: Work, method: Method) -> Mapping[str, Any]:
@@ -158,7 +159,7 @@ def _carry_out(work: Work, each: Transformation, form: Form, now: Mapping[str, A
     path = store.path(now["object"])
     if path is None:
         raise StoreUnavailable(store=STAGING, why="transformations need files of this host")
-    scratch = _scratch(work)
+    scratch = _scratch(work, work.epoch)
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True, mode=0o700)
     with work.transaction() as tx:
