@@ -24,6 +24,8 @@ from urllib3.exceptions import (
     SSLError,
 )
 
+from moorage.drivers.stores.prompt import POOLS
+
 CHUNK_BYTES = 1 << 20
 SLOWEST_BYTES_PER_S = 32 << 10  #: a service that takes or gives less than this is as good as silent
 _TRIES = 3  #: how often a stream that breaks off is taken up again without a byte in between
@@ -74,30 +76,38 @@ class Remote:
             ca_certs=ca_file or None,
             cert_reqs="CERT_REQUIRED",
         )
+        self._pool.pool_classes_by_scheme = POOLS
 
     def ask(self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Answer:
         """The whole answer. A request whose connection breaks is repeated once: all of ours may be."""
         for again in (True, False):
             try:
-                response = self.open(method, url, headers, body)
-                try:
-                    return Answer(response.status, response.headers, self._whole(response))
-                finally:
-                    response.release_conn()
+                return self.ask_once(method, url, headers, body)
             except _Broken:
                 if not again:
                     raise
         raise AssertionError
 
+    def ask_once(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: "bytes | Paced" = b""
+    ) -> Answer:
+        """The whole answer, for those who repeat a request themselves."""
+        response = self.open(method, url, headers, body)
+        try:
+            return Answer(response.status, response.headers, self._whole(response))
+        finally:
+            response.release_conn()
+
     def open(
-        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: "bytes | Paced" = b""
     ) -> urllib3.BaseHTTPResponse:
         """The answer's beginning; what follows is read by who asked."""
         sent = {"Accept-Encoding": "identity", **(headers or {})}
+        paced = body if isinstance(body, Paced) else Paced(body, self.silence_s)
         if method in ("PUT", "POST"):
-            sent["Content-Length"] = str(len(body))
+            sent["Content-Length"] = str(len(paced.getbuffer()))
         with plainly():
-            content = Paced(body, self.silence_s) if body else None
+            content = paced if body else None
             return self._pool.request(
                 method, url, headers=sent, body=content, preload_content=False, redirect=False, retries=False
             )

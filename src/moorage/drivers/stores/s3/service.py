@@ -2,7 +2,8 @@
 The S3 service as its objects' keeper sees it: a client of botocore's that is made when it is needed first, and what
 goes wrong with it as our problems, without URLs and keys.
 
-Nothing is taken from the surroundings: no profile, no variable of Amazon's tools, no metadata service.
+The library writes and signs requests and reads answers; they travel like those of all remote stores, within bounded
+times. Nothing is taken from the surroundings: no profile, no variable of Amazon's tools, no proxy, no metadata service.
 """
 
 import os
@@ -13,7 +14,7 @@ from typing import Any
 
 from moorage.drivers import secrets
 from moorage.drivers.stores.naming import image_of
-from moorage.drivers.stores.remote import in_words
+from moorage.drivers.stores.remote import Paced, Remote, Unanswered, in_words
 from moorage.drivers.stores.s3.settings import S3Settings
 from moorage.images.store import ObjectMissing, StoreFull, StoreMisconfigured, StoreUnavailable
 
@@ -30,6 +31,7 @@ class Service:
     def __init__(self, store: str, settings: S3Settings) -> None:
         self.store, self.settings, self.bucket = store, settings, settings.bucket
         _check(store, settings)
+        self.remote = Remote(settings.connect_timeout_s, settings.timeout_s, settings.ca_file)
         self._guard = threading.Lock()
         self._client: Any = None
 
@@ -41,8 +43,8 @@ class Service:
                 self._client = self._connected()
             return self._client
 
-    def close(self) -> None:
-        """Let go of the connections."""
+    def forget(self) -> None:
+        """The client, and with it the keys as they were read, is not used again."""
         with self._guard:
             client, self._client = self._client, None
         if client is not None:
@@ -52,13 +54,12 @@ class Service:
     def as_problems(self, name: str) -> Iterator[None]:
         """What goes wrong inside, about the object `name`, as a problem of ours."""
         from botocore.exceptions import BotoCoreError, ClientError
-        from urllib3.exceptions import HTTPError
 
         try:
             yield
         except ClientError as error:
             raise self._problem(error, name) from None
-        except (BotoCoreError, HTTPError, OSError, LookupError, TypeError, ValueError) as error:
+        except (BotoCoreError, OSError, LookupError, TypeError, ValueError) as error:
             raise StoreUnavailable(store=self.store, why=_in_words(error)) from None
 
     def _problem(self, error: Any, name: str) -> Exception:
@@ -70,7 +71,7 @@ class Service:
         if code in _FULL or code in _FULL_OF_MINIO:
             return StoreFull(store=self.store)
         if code in _REFUSED:
-            self.close()  # the keys may have been changed in their files meanwhile
+            self.forget()  # the keys may have been changed in their files meanwhile
             return StoreUnavailable(store=self.store, why=f"it refuses our keys ({code[:40]})")
         if code == "NoSuchBucket":
             return StoreUnavailable(store=self.store, why=f"there is no bucket {self.bucket}")
@@ -91,25 +92,46 @@ class Service:
             secret = secrets.read("the secret key", settings.secret_key_file, settings.secret_key_env)
         except secrets.SecretMissing as why:
             raise StoreUnavailable(store=self.store, why=str(why)) from None
-        return session.create_client(
+        client = session.create_client(
             "s3",
             region_name=settings.region,
             endpoint_url=settings.endpoint or None,
             aws_access_key_id=access,
             aws_secret_access_key=secret,
-            verify=settings.ca_file or True,
             config=Config(
                 signature_version="s3v4",
-                connect_timeout=settings.connect_timeout_s,
-                read_timeout=settings.timeout_s,
                 retries={"total_max_attempts": 2, "mode": "standard"},
-                max_pool_connections=32,
                 request_checksum_calculation="when_required",  # trailers are more than many a service understands
                 response_checksum_validation="when_required",
                 ignore_configured_endpoint_urls=True,
                 s3={"addressing_style": settings.addressing},
             ),
         )
+        client.meta.events.register("before-send.s3", self._send)
+        return client
+
+    def _send(self, request: Any, **_: Any) -> Any:
+        """The answer to a request of the library's, which repeats it where there is none."""
+        from botocore.awsrequest import AWSResponse
+        from botocore.exceptions import HTTPClientError
+
+        headers = {name: value for name, value in request.headers.items() if name != "Expect"}
+        body = request.body if isinstance(request.body, Paced) else bytes(request.body or b"")
+        try:
+            answer = self.remote.ask_once(request.method, request.url, headers, body)
+        except Unanswered as why:
+            raise HTTPClientError(error=why) from None
+        return AWSResponse(request.url, answer.status, answer.headers, _Body(answer.body))
+
+
+class _Body:
+    """The body of an answer as the library takes it."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def stream(self) -> Iterator[bytes]:
+        yield self._data
 
 
 def _check(store: str, settings: S3Settings) -> None:
@@ -131,14 +153,5 @@ def _check(store: str, settings: S3Settings) -> None:
 
 def _in_words(error: BaseException) -> str:
     """What went wrong, without a URL, of which botocore's texts are full."""
-    cause = getattr(error, "kwargs", {}).get("error") or error.__cause__
-    name = type(error).__name__
-    if name in ("EndpointConnectionError", "ProxyConnectionError"):
-        return in_words(cause) if isinstance(cause, Exception) else "no connection"
-    if name == "ConnectTimeoutError":
-        return "no connection in time"
-    if name in ("ReadTimeoutError", "TimeoutError"):
-        return "it is silent or too slow"
-    if name in ("ConnectionClosedError", "IncompleteReadError", "ResponseStreamingError", "HTTPClientError"):
-        return "it broke off"
-    return in_words(error)
+    cause = getattr(error, "kwargs", {}).get("error")
+    return str(cause) if isinstance(cause, Unanswered) else in_words(error)

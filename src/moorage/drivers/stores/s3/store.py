@@ -1,8 +1,7 @@
 """
 A store of objects in one bucket of any service that speaks S3.
 
-The library is asked for everything but the bytes of a download: those are read from an address that it signs, by the
-reader that all remote stores share.
+The bytes of a download are read from an address that the library signs, by the reader that all remote stores share.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,7 @@ import urllib3
 
 from moorage.core.errors import Problem
 from moorage.drivers.stores.naming import FOLDERS, NameRefused, checked, image_of
-from moorage.drivers.stores.remote import Remote, Stream, Unanswered
+from moorage.drivers.stores.remote import Stream, Unanswered
 from moorage.drivers.stores.s3.service import Service
 from moorage.drivers.stores.s3.settings import S3Settings
 from moorage.drivers.stores.s3.writer import S3Writer
@@ -36,7 +35,6 @@ class S3Store(Store):
         self.service = Service(id, settings)
         self.threads = ThreadPoolExecutor(max(4, 2 * settings.parts_at_once), thread_name_prefix=f"s3-{id}")
         self._settings, self._bucket = settings, settings.bucket
-        self._remote = Remote(settings.connect_timeout_s, settings.timeout_s, settings.ca_file)
 
     def create(self, name: str, size: int | None) -> S3Writer:
         self.delete(name)
@@ -54,7 +52,7 @@ class S3Store(Store):
                     "get_object", {"Bucket": self._bucket, "Key": key}, ExpiresIn=_SIGNED_FOR_S
                 )
             last = "" if left is None else str(at + left - 1)
-            return self._answered(self._remote.open("GET", url, {"Range": f"bytes={at}-{last}"}), name, at)
+            return self._answered(self.service.remote.open("GET", url, {"Range": f"bytes={at}-{last}"}), name, at)
 
         return Stream(begin, offset, length, self._settings.timeout_s, self._unavailable)
 
@@ -105,8 +103,8 @@ class S3Store(Store):
 
     def close(self) -> None:
         self.threads.shutdown(wait=False, cancel_futures=True)
-        self.service.close()
-        self._remote.close()
+        self.service.forget()
+        self.service.remote.close()
 
     def key(self, name: str) -> str:
         """The object's key in the bucket."""
@@ -166,7 +164,7 @@ class S3Store(Store):
         if status == 404:
             raise ObjectMissing(image=image_of(name), store=self.id)
         if status in (401, 403):
-            self.service.close()
+            self.service.forget()
             raise self._unavailable("it refuses our keys")
         raise Unanswered(f"it answers {status}")
 
