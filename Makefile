@@ -1,7 +1,7 @@
 # What one does here. Everything installs what it needs first (scripts/setup); ARGS="..." is passed on.
 SHELL := /bin/bash
 JOBS ?= $(shell expr $$(nproc) + 1)
-.PHONY: up down test check tour fresh conformance chaos bench cinder docs lock
+.PHONY: up down test check tour fresh conformance chaos bench cinder glance docs lock
 
 up:       # Moorage in the foreground; prints the two export lines that make `openstack` work in another terminal
 	@scripts/setup up
@@ -32,6 +32,10 @@ tour conformance chaos bench:   # guided tour | unmodified clients, recorded | c
 cinder:   # the store of volumes against a real Cinder, which OS_* variables name (tests/image_volumes/against_cinder.py)
 	@scripts/setup test
 	.venv/bin/pytest -q tests/image_volumes/against_cinder.py $(ARGS)
+
+glance:   # imports from a real Glance, which OS_* variables name (tests/safety/against_glance.py)
+	@scripts/setup test
+	.venv/bin/pytest -q tests/safety/against_glance.py $(ARGS)
 
 docs:     # rewrite the pages that come from the code
 	.venv/bin/python docs/generate.py
