@@ -18,7 +18,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +62,7 @@ debug_default = 0
 mon_data = {home}/mon
 osd_data = {home}/osd
 host = localhost
+rgw_cache_enabled = false
 rgw_enable_usage_log = false
 rgw_enable_ops_log = false
 rgw_thread_pool_size = 64
@@ -208,7 +209,7 @@ def ask_until_answered(*command: str) -> None:
             time.sleep(0.5)
 
 
-def daemon(home: Path, *command: str) -> None:
+def daemon(home: Path, *command: str) -> "subprocess.Popen[bytes]":
     """Start a daemon of the cluster, and remember it."""
     process = subprocess.Popen(
         [*command[:1], *on(home), *command[1:]],
@@ -221,6 +222,43 @@ def daemon(home: Path, *command: str) -> None:
     )
     with (home / "daemons").open("a") as note:
         note.write(json.dumps(born(process.pid)) + "\n")
+    return process
+
+
+class Own:
+    """A gateway process of a test's own on the run's cluster, with the same users and objects, which it may harm."""
+
+    def __init__(self, gateway: Gateway, *options: str) -> None:
+        self.port, self._options = free_port(), options
+        self.gateway = replace(gateway, url=f"http://127.0.0.1:{self.port}")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        """It answers, unless it did so already."""
+        if self._process is None:
+            frontend = f"--rgw-frontends=beast endpoint=127.0.0.1:{self.port}"
+            home = Path(self.gateway.home)
+            self._process = daemon(home, "radosgw", "-f", "-n", "client.rgw", frontend, *self._options)
+        self._process.send_signal(signal.SIGCONT)
+        wait_for(self.gateway.url)
+
+    def stop(self) -> None:
+        """It does nothing more, until it is started; who connects is not refused."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def kill(self) -> None:
+        """It is gone, and nobody answers where it was. Twice is fine."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def restart(self) -> None:
+        """Another one is there."""
+        self.kill()
+        self.start()
 
 
 def wait_for(url: str) -> None:

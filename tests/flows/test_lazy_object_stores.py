@@ -1,9 +1,7 @@
-"""Volumes of images that real services keep: S3 and Swift, stopped for a while; a web server, with bytes unknown."""
+"""Volumes of images that real services keep: S3 and Swift, away for a while; a web server, with bytes unknown."""
 
-import os
 import re
 import secrets
-import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -25,20 +23,23 @@ from tests.cloud import running
 from tests.conftest import run_directory
 from tests.drivers.clients import client
 from tests.drivers.fetch.web import answer, web
-from tests.drivers.plane import arguments
-from tests.drivers.plane import running as pids
 from tests.flows.far import DATA, SIZE, Far, same, until
 
 SLOW = replace(VolumeSettings(), hydration_mib_per_s=1, fault_patience_s=20)
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> radosgw.Gateway:
-    return radosgw.Cluster(run_directory(tmp_path_factory)).gateway()
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[radosgw.Own]:
+    """A gateway that nobody else uses."""
+    own = radosgw.Own(radosgw.Cluster(run_directory(tmp_path_factory)).gateway())
+    yield own
+    own.kill()
 
 
 @pytest.fixture
-def kept(gateway: radosgw.Gateway, tmp_path: Path, request: pytest.FixtureRequest) -> StoreSettings:
+def kept(own: radosgw.Own, tmp_path: Path, request: pytest.FixtureRequest) -> StoreSettings:
+    gateway = own.gateway
+    own.start()
     name, key = "b-" + secrets.token_hex(8), tmp_path / "key"
     if request.param == "swift":
         key.write_text(gateway.swift_key)
@@ -59,27 +60,30 @@ def kept(gateway: radosgw.Gateway, tmp_path: Path, request: pytest.FixtureReques
     return StoreSettings("far", kind="s3", s3=s3)
 
 
+@pytest.mark.parametrize("harm", ["stop", "kill", "restart"])
 @pytest.mark.parametrize("kept", ["s3", "swift"], indirect=True)
-def test_reads_wait_for_a_service_that_is_stopped(
-    state_dir: Path, gateway: radosgw.Gateway, kept: StoreSettings
+def test_reads_and_hydration_wait_for_a_service_that_is_harmed(
+    state_dir: Path, own: radosgw.Own, kept: StoreSettings, harm: str
 ) -> None:
     with running(state_dir, stores=(StoreSettings("files"), kept), volumes=SLOW) as cloud:
         far = Far(cloud, state_dir / "unused", real=True)
         id = far.volume(far.image())
         assert far.shown(id)["made"]["path"] == "lazy"
         _, door = far.door(id)
-        (service,) = [pid for pid in pids() if "radosgw" in arguments(pid) and gateway.home in arguments(pid)]
-        with client(door) as nbd, ThreadPoolExecutor(1) as other:
+        with client(door) as nbd, client(door) as sibling, ThreadPoolExecutor(1) as other:
             assert nbd.pread(512, 0) == DATA[:512]
-            os.kill(service, signal.SIGSTOP)
+            getattr(own, harm)()
             try:
                 late = other.submit(nbd.pread, 4096, SIZE - 4096)
-                time.sleep(1)
-                assert not late.done()
+                if harm != "restart":
+                    time.sleep(1)
+                    assert not late.done()
+                assert sibling.pread(512, 1024) == DATA[1024:1536]  # what is there does not wait
             finally:
-                os.kill(service, signal.SIGCONT)
+                own.start()
             assert late.result(30) == DATA[SIZE - 4096 :]
             same(nbd)
+        until(far.whole)
 
 
 @pytest.fixture

@@ -42,18 +42,24 @@ class World:
     """A cloud with the stores `far`, which is remote, and `near`; the first is the default and is read first."""
 
     cloud: ImageCloud
-    way: Way
+    way: Way | radosgw.Own
     far: Store  #: as the cloud uses it
     direct: Store  #: the same objects, reached without the way
 
 
+@pytest.fixture
+def patience_s():
+    """How long the remote store waits for its service."""
+    return 1.0
+
+
 @pytest.fixture(params=["s3", "swift"])
-def far(request, gateway, way, tmp_path):
+def far(request, gateway, way, patience_s, tmp_path):
     """The remote store behind the way, and the same one without it."""
     name = "w-" + secrets.token_hex(8)
     (tmp_path / "secret").write_text(gateway.secret)
     (tmp_path / "key").write_text(gateway.swift_key)
-    times = {"connect_timeout_s": 1.0, "timeout_s": 1.0}
+    times = {"connect_timeout_s": patience_s, "timeout_s": patience_s}
     behind = f"http://127.0.0.1:{way.port}"
 
     def build(url: str, **more: float) -> Store:

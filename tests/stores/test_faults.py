@@ -10,12 +10,19 @@ import time
 import pytest
 from sqlalchemy import select
 
+from moorage.drivers.stores import remote
 from moorage.images import location
 from moorage.operations.records import OPEN, operations
 
 MIB = 1 << 20
 DATA = os.urandom(12 * MIB + 77)
-MOODS = ("away", "silent", "garbage")
+MOODS = ("away", "silent", "garbage", "trickle")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """What is slower than this is as good as silent: who trickles is found out soon."""
+    monkeypatch.setattr(remote, "SLOWEST_BYTES_PER_S", 1 << 20)
 
 
 def until(said, patience_s=60.0):

@@ -6,13 +6,15 @@ import socket
 import threading
 import time
 
+PACES = {"slow": (4096, 0.02), "trickle": (3, 0.2)}  #: bytes at a time, and seconds after them
+
 
 class Way:
     """Forwards 127.0.0.1:`port` to the service at `target`, in the manner of `mood`, which may change at any time."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
-        self.mood = "well"  #: well, away, silent, garbage, or slow
+        self.mood = "well"  #: well, away, silent, garbage, slow, or trickle
         self.break_after = -1  #: bytes from the service after which a connection breaks, once; less than 0: never
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -69,11 +71,11 @@ class Way:
                 time.sleep(0.05)
                 continue
             for source in ready:
-                data = source.recv(4096 if self.mood == "slow" else 65536)
+                most, pause_s = PACES.get(self.mood, (65536, 0.0))
+                data = source.recv(most)
                 if not data:
                     return
-                if self.mood == "slow":
-                    time.sleep(0.02)
+                time.sleep(pause_s)
                 if source is service and self.mood == "garbage":
                     client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nContent-Type: text/html\r\n\r\n<garbage>")
                     return
