@@ -15,7 +15,8 @@ from cryptography.x509.oid import NameOID
 from moorage.drivers.certificates.directory import DirectoryCertificates
 from moorage.images.certificates import CertificateMissing
 from moorage.images.signatures import signature
-from moorage.images.signatures.signature import HASHES, PROPERTIES, SignatureRefused, claimed, verify, witness
+from moorage.images.signatures.claim import HASHES, PROPERTIES, SignatureRefused, claimed
+from moorage.images.signatures.signature import verify, witness
 
 DATA = b"the bytes of an image" * 5000
 ID = "5e75e75e-0000-4000-8000-000000000001"

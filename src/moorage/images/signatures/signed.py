@@ -15,10 +15,11 @@ from moorage.database.fixed import Fixed
 from moorage.images.certificates import Certificates
 from moorage.images.records import hashes, images, properties
 from moorage.images.signatures import signature
+from moorage.images.signatures.claim import PROPERTIES, SignatureRefused, claimed
 
 p = properties.c
 
-_CLAIMS = Fixed(select(p.name, p.value).where(p.image_id == bindparam("image"), either(p.name, signature.PROPERTIES)))
+_CLAIMS = Fixed(select(p.name, p.value).where(p.image_id == bindparam("image"), either(p.name, PROPERTIES)))
 
 
 class SignatureUnproven(Conflict):
@@ -37,11 +38,11 @@ def claims(tx: Transaction, image_id: str) -> Mapping[str, str | None]:
 
 def verify(tx: Transaction, image_id: str, certificates: Certificates | None) -> bool:
     """Whether the image has a signature, which is good then: one that is not, or cannot be told, is a refusal."""
-    claim = signature.claimed(claims(tx, image_id))
+    claim = claimed(claims(tx, image_id))
     if claim is None:
         return False
     if certificates is None:
-        raise signature.SignatureRefused(reason="no key manager is configured.")
+        raise SignatureRefused(reason="no key manager is configured.")
     value = _kept(tx, image_id, claim.algorithm)
     if value is None:
         raise SignatureUnproven(image=image_id, hash_method=claim.hash_method)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from moorage.images.certificates import Certificates
-from moorage.images.signatures.signature import Claim, SignatureRefused
+from moorage.images.signatures.claim import Claim, SignatureRefused
 
 _HASHES: Mapping[str, hashes.HashAlgorithm] = {
     "sha224": hashes.SHA224(),
