@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from moorage.database import Database
-from moorage.flows.images.copying import COPY_IMAGE
+from moorage.flows.images.copying import COPY_IMAGE, begin_copy
 from moorage.flows.images.delete_location import DELETE_LOCATION
 from moorage.flows.images.importing import IMPORT_IMAGE
+from moorage.images.store import StoreUnavailable, Trouble
 from moorage.operations import journal
 from tests.flows import import_world
 from tests.flows.import_world import (
@@ -136,6 +137,28 @@ def test_a_store_that_does_not_answer_holds_nobody_up(database: Database, state_
     with database.write() as tx:
         tx.run(journal.operations.update().values(not_before=0, attempts=0))
     quiet(scene)
+
+
+@pytest.mark.parametrize("must", [True, False])
+def test_a_store_that_is_known_to_be_down_is_refused_before_anything_begins(
+    database: Database, state_dir: Path, must: bool
+) -> None:
+    scene = scene_with(database, state_dir, DeadStore)
+    staged, filled = staged_image(scene.rooms), import_world.filled_image(scene.rooms)
+    scene.rooms.stores["two"].trouble = lambda: Trouble("it is switched off", 0)  # type: ignore[method-assign]
+    before = world(scene, staged).row
+    copied = import_world.asked("copy-image", must, ("two",))
+    with pytest.raises(StoreUnavailable, match=r"The store two does not answer: it is switched off \(since 1970"):
+        database.transact(lambda tx: begin_copy(tx, scene.rooms, import_world.ROOT, filled, copied))
+    if must:
+        with pytest.raises(StoreUnavailable, match="The store two does not answer"):
+            begin_staged(scene.rooms, staged)
+        assert (world(scene, staged).row, world(scene, staged).task) == (before, None)
+        with database.read() as tx:
+            assert journal.open_on(tx, "image", [staged, filled]) == []
+    else:
+        crash.recover(scene, begin_staged(scene.rooms, staged, must))
+        assert_whole(scene, staged, ("one",))
 
 
 def test_when_no_store_takes_it_all_have_failed(database: Database, state_dir: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from moorage.flows.images.stores import by_weight
+from moorage.flows.images.stores import by_weight, usable
 from moorage.flows.rooms import Rooms
 from moorage.images.errors import StoreNotThere, StoresMalformed
 
@@ -48,3 +48,10 @@ def chosen(rooms: Rooms, asked: Asked) -> list[str]:
         if rooms.stores[id].traits.read_only:
             raise StoreNotThere(store=id, reason="it is read-only")
     return stores
+
+
+def permit(rooms: Rooms, asked: Asked, stores: Sequence[str]) -> None:
+    """Refuse what would fail for a store that is known to be down: the first of them is named, and why."""
+    down = [id for id in stores if rooms.stores[id].trouble() is not None]
+    if down and (asked.all_must_succeed or len(down) == len(stores)):
+        usable(rooms, down[0])

@@ -13,7 +13,7 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Problem
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
-from moorage.flows.images.asking import Asked, chosen
+from moorage.flows.images.asking import Asked, chosen, permit
 from moorage.flows.images.importing import DEADLINE_S, QUEUE
 from moorage.flows.images.stores import by_weight, store_of
 from moorage.flows.images.storing import discard, end_stores, fill
@@ -45,6 +45,7 @@ def begin_copy(tx: Transaction, rooms: Rooms, caller: Caller, id: str, asked: As
     if other is not None:
         raise TaskOpen(image=id, task=other["id"], blockers=service.blockers(tx, image))
     stores = _lacking(tx, id, asked, chosen(rooms, asked))
+    permit(rooms, asked, stores)
     operation = new_uuid()
     shown = {"image_id": id, "import_req": asked.body, "backend": stores}
     task.begin(tx, caller, task.New(operation, task.Type.API_IMPORT, id, image["owner"], shown, stores, image["size"]))

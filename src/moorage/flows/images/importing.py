@@ -13,7 +13,7 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Problem
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
-from moorage.flows.images.asking import DIRECT, Asked, chosen
+from moorage.flows.images.asking import DIRECT, Asked, chosen, permit
 from moorage.flows.images.clear import STAGING, begin_clear
 from moorage.flows.images.obtain import chunks_of, give_back, obtain, transform
 from moorage.flows.images.storing import discard, end_stores, fill
@@ -51,6 +51,7 @@ def begin_import(
     rules.permit_on(caller, rules.UPLOAD, image)
     _free(tx, image)
     stores = chosen(rooms, asked)
+    permit(rooms, asked, stores)
     for each in rooms.transformations:
         each.permit(stores)
     comes = asked.method != DIRECT and rooms.methods[asked.method].sets_formats
