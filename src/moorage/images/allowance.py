@@ -133,16 +133,19 @@ def _owner_of(image: Mapping[str, Any], found: Limits) -> str | None:
     return found[0]
 
 
-def left(tx: Transaction, operation: str) -> int | None:
-    """How many bytes the operation may bring in before it is certainly over a limit; None: no limit."""
+def left(tx: Transaction, operation: str, copies: int = 1) -> int | None:
+    """
+    How many bytes the operation may bring in, each of them stored in so many copies, before it is certainly over a
+    limit, as things stand; None: no limit.
+    """
     row = tx.one(select(reservations).where(r.id == operation))
     if row is None:
         return None
     rooms = []
-    for kind, name in (("stored", "image_size_total"), ("staged", "image_stage_total")):
+    for kind, name, times in (("stored", "image_size_total", copies), ("staged", "image_stage_total", 1)):
         if row[f"{kind}_limit"] is not None and row[kind] != 0:
             free = row[f"{kind}_limit"] - _used(tx, row["project_id"], name, without=operation)
-            rooms.append(max(0, free) if row[kind] is None else row[kind])
+            rooms.append(max(0, free) // times)
     return min(rooms) if rooms else None
 
 

@@ -6,6 +6,7 @@ Then what is configured to become of them: each transformation makes new staged 
 
 import hashlib
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from moorage.images.store import StoreUnavailable
 from moorage.images.transformation import HEAD_BYTES, Form, Given, Transformation
 from moorage.operations.flow import Work
 
+RESERVED_S = 1.0  #: how often room is reserved for what comes in unannounced
 HASHES = frozenset({"md5", "sha1", "sha256", "sha384", "sha512"})  #: that fetched bytes are compared by
 
 
@@ -57,8 +59,7 @@ def _scratch(work: Work, epoch: int) -> Path:
 
 
 def _fetched(work: Work, method: Method) -> Mapping[str, Any]:
-    limit = _limit(work)
-    source = method.open(work.input["checked"], limit, work.check)
+    source = method.open(work.input["checked"], work.rooms.settings.images.size_cap, work.check)
     try:
         remote = source.remote
         open_formats.check(vars(remote), work.rooms.settings.images)
@@ -66,7 +67,7 @@ def _fetched(work: Work, method: Method) -> Mapping[str, Any]:
         with work.transaction() as tx:
             _reserve(tx, work, remote.size)
             staging.expect(tx, work.resource_id, name, work.id, remote.size)
-        size = _take_in(work, source, name, limit)
+        size = _take_in(work, source, name)
     finally:
         source.close()
     with work.transaction() as tx:
@@ -81,32 +82,48 @@ def _fetched(work: Work, method: Method) -> Mapping[str, Any]:
     }
 
 
-def _limit(work: Work) -> int:
-    """How many bytes may come in."""
-    with work.rooms.database.read() as tx:
-        left = allowance.left(tx, work.id)
-    cap: int = work.rooms.settings.images.size_cap
-    return cap if left is None else min(cap, left)
-
-
 def _reserve(tx: Transaction, work: Work, size: int | None) -> None:
     """The image's owner has room for so many bytes, here and in all stores that are to get them; refused where not."""
     if size is not None:
         allowance.adjust(tx, work.id, stored=size * len(work.input["stores"]), staged=size)
 
 
-def _take_in(work: Work, source: Source, name: str, limit: int) -> int:
+class _Room:
+    """
+    Cuts off what comes in as soon as its owner has no room for it: what has come is reserved every now and then, so
+    that of several that come at once the one is cut that goes too far.
+    """
+
+    def __init__(self, work: Work, announced: int | None) -> None:
+        self._work, self._announced = work, announced
+        self._looked, self._enough = -RESERVED_S, 0
+
+    def check(self, size: int) -> None:
+        """Raise `OverQuota`, or what says that no image may have `size` bytes."""
+        cap = self._work.rooms.settings.images.size_cap
+        if size > cap:
+            raise FetchBroken(reason=f"It is larger than the {cap} bytes that an image may have.")
+        if self._announced is not None and size <= self._announced:
+            return  # reserved as a whole
+        if size > self._enough or time.monotonic() - self._looked > RESERVED_S:
+            with self._work.transaction() as tx:
+                _reserve(tx, self._work, size)
+                left = allowance.left(tx, self._work.id, len(self._work.input["stores"]))
+            self._looked, self._enough = time.monotonic(), cap if left is None else left
+
+
+def _take_in(work: Work, source: Source, name: str) -> int:
     """Write what comes into the staging area, where it is what it was said to be; how many bytes."""
     remote = source.remote
     progress = Progress(work, "Fetched", remote.size)
     expected = _Expected(remote.os_hash_algo, remote.os_hash_value, remote.checksum)
+    room = _Room(work, remote.size)
     writer = staging_of(work.rooms).create(name, remote.size)
     size = 0
     try:
         for chunk in source.chunks:
             size += len(chunk)
-            if size > limit:
-                raise FetchBroken(reason=f"It is larger than the {limit} bytes that it may have.")
+            room.check(size)
             expected.feed(chunk)
             writer.write(chunk)
             progress.moved(len(chunk))
