@@ -3,13 +3,16 @@
 import base64
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 import moorage
+from moorage.images.records import properties as image_properties
 from tests.images.test_signature import ID, KEYS, certificate, signed
 from tests.safety.ways import Scene, scene
 
@@ -73,7 +76,6 @@ REFUSED = {
     "another hash":         ({"img_signature_hash_method": "MD5"},                                       400),
     "another key type":     ({"img_signature_key_type": "DSA"},                                          400),
     "another signature":    ({"img_signature": base64.b64encode(bytes(256)).decode()},                   400),
-    "a hash nobody took":   ({"img_signature_hash_method": "SHA-384"},                                   409),
 }
 # fmt: on
 
@@ -93,6 +95,43 @@ def test_a_signature_that_does_not_hold_any_more_keeps_the_data_in(cloud: Scene,
     assert cloud.cloud.call("GET", "/volume/v3/volumes").json["volumes"] == []
     patched(cloud, id, **properties())
     assert cloud.data(id) == DATA
+
+
+def read(cloud: Scene, id: str) -> Any:
+    return cloud.cloud.call("GET", f"/image/v2/images/{id}/file")
+
+
+def eventually(cloud: Scene, id: str, status: int) -> Any:
+    until = time.monotonic() + 60
+    while (reply := read(cloud, id)).status == 409:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert reply.status == status, reply.body
+    return reply
+
+
+def test_a_signature_over_a_hash_that_was_not_taken_counts_once_it_is(cloud: Scene) -> None:
+    id = cloud.create("raw")
+    assert cloud.by_upload(id, DATA)[0] == 204
+    checksum = cloud.show(id)["checksum"]
+    patched(cloud, id, **properties("SHA-384"))
+    assert eventually(cloud, id, 200).body == DATA
+    assert volume(cloud, id).status == 202
+    patched(cloud, id, **properties("SHA-224", DATA[:-1]))
+    assert b"not that of these data" in eventually(cloud, id, 400).body
+    assert volume(cloud, id).status == 400
+    assert cloud.show(id)["status"] == "active" and cloud.show(id)["checksum"] == checksum
+
+
+def test_a_hash_that_nobody_has_asked_for_yet_is_taken_when_somebody_reads(cloud: Scene) -> None:
+    id = cloud.create("raw")
+    assert cloud.by_upload(id, DATA)[0] == 204
+    rows = [{"image_id": id, "name": name, "value": value} for name, value in properties("SHA-384").items()]
+    cloud.cloud.app.database.transact(lambda tx: tx.run(insert(image_properties), rows))
+    refused = volume(cloud, id)
+    assert refused.status == 409 and b"Repeat the call later" in refused.body
+    assert cloud.cloud.call("GET", "/volume/v3/volumes").json["volumes"] == []
+    assert eventually(cloud, id, 200).body == DATA
 
 
 @pytest.mark.parametrize("what", ["another certificate", "another hash", "another key type"])

@@ -18,8 +18,9 @@ from moorage.images.allowance import Room
 from moorage.images.content.intake import Taken
 from moorage.images.errors import FormatsUnset, GoneMeanwhile
 from moorage.images.image import LIFE, WAITING, State
-from moorage.images.records import digests, hashes, images, properties
+from moorage.images.records import digests, images, properties
 from moorage.images.service import move, touch
+from moorage.images.signatures import signed
 from moorage.images.visibility import find_locked
 from moorage.operations import events
 
@@ -116,8 +117,7 @@ def complete(
         _add_properties(tx, id, learnt.properties)
     if taken.digests or not taken.size:
         keep_digests(tx, id, taken.digests)
-    for algorithm, value in taken.hashes.items():
-        tx.run(insert(hashes).values(image_id=id, algorithm=algorithm, value=value))
+    signed.keep(tx, id, taken.hashes)
     stores = ",".join(places)
     events.record(tx, "image.active", "image", id, image["owner"], request_id, size=taken.size, store=stores)
 

@@ -13,6 +13,7 @@ from sqlalchemy import delete
 
 from moorage.database import Transaction
 from moorage.images import allowance, location
+from moorage.images.content.formats import Inspected
 from moorage.images.content.intake import Taken
 from moorage.images.image import FILLED, WAITING
 from moorage.images.receiving import keep_digests
@@ -79,10 +80,19 @@ def learn(tx: Transaction, id: str, taken: Taken) -> None:
     events.record(tx, "image.hashed", "image", id, image["owner"], checksum=taken.checksum)
 
 
+def look(tx: Transaction, id: str, found: Inspected) -> None:
+    """It is known what the image's bytes are, and nothing else of them."""
+    for image in tx.lock(images, [id]):
+        if image["state"] in FILLED and image["read_as"] is None:
+            touch(tx, id, virtual_size=found.virtual_size, read_as=found.format)
+            events.record(tx, "image.inspected", "image", id, image["owner"], format=found.format)
+
+
 def distrust(tx: Transaction, id: str, reason: str) -> None:
     """Only administrators read the image: its bytes are not what was said of them."""
-    image = unhashed(tx, id)
-    if image is None:
+    rows = tx.lock(images, [id])
+    image = rows[0] if rows and rows[0]["state"] in FILLED else None
+    if image is None or (image["checksum"] is not None and image["read_as"] is not None):
         return
     move(tx, image, "deactivate", read_as=None)
     events.record(tx, "image.distrusted", "image", id, image["owner"], reason=reason)

@@ -15,6 +15,7 @@ from moorage.drivers.fetch.client import GuardedFetch
 from moorage.drivers.fetch.settings import FetchSettings
 from moorage.drivers.stores.files import FilesStore
 from moorage.drivers.stores.http import HttpStore
+from moorage.images.records import images
 from moorage.operations import journal
 from moorage.operations.records import operations
 from tests.drivers.fetch.web import answer, web
@@ -215,6 +216,29 @@ def test_whoever_does_not_want_hashes_computed_gets_what_was_said_or_none(make: 
     assert (image["status"], image["checksum"]) == ("active", None)
     assert (image["os_hash_algo"], image["os_hash_value"]) == (("sha512", SHA512) if told else (None, None))
     assert it.cloud.call("GET", f"/image/v2/images/{id}/file").body == DATA
+    eventually(lambda: row(it, id)["read_as"] is not None)  # it is looked at all the same, for volumes to be made of it
+    assert (row(it, id)["read_as"], row(it, id)["virtual_size"]) == ("raw", len(DATA))
+    assert {name: it.cloud.show(id)[name] for name in ("checksum", "os_hash_algo", "os_hash_value")} == {
+        "checksum": None,
+        "os_hash_algo": image["os_hash_algo"],
+        "os_hash_value": image["os_hash_value"],
+    }
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_nobody_wants_hashed_is_taken_out_of_use_where_it_is_something_else(
+    make: Callable[..., Web], told: bool
+) -> None:
+    it = make(do_secure_hash=False)
+    id = it.cloud.image()
+    said = {"os_hash_algo": "sha512", "os_hash_value": hashlib.sha512(HOSTILE).hexdigest()} if told else {}
+    assert it.add(id, it.serve("/other.raw", HOSTILE), **said).status == 202
+    eventually(lambda: it.cloud.show(id)["status"] == "deactivated")
+
+
+def row(it: Web, id: str) -> Any:
+    with it.cloud.database.read() as tx:
+        return tx.get(images, id)
 
 
 def patch(it: Web, id: str, *changes: dict[str, Any], as_: str = "alice") -> Reply:

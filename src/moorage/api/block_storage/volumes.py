@@ -13,6 +13,7 @@ from moorage.api.request import Answer, Request
 from moorage.api.views import View
 from moorage.core.errors import Malformed
 from moorage.database import Transaction
+from moorage.flows.images.hash_image import proving
 from moorage.volumes import custody, volume
 from moorage.volumes.errors import VolumeNotFound
 from moorage.volumes.records import volumes
@@ -68,7 +69,7 @@ LISTING = Listing(
 def create(request: Request) -> Answer:
     """A volume is being made: blank, of an image or of another volume."""
     request.caller.must(policy.VOLUME_CREATE)
-    with request.write() as tx:
+    with proving(request.rooms), request.write() as tx:
         row = made(tx, request)
         return Answer(202, {"volume": views.volume(request, tx, row, views.VOLUME)})
 

@@ -13,6 +13,7 @@ from moorage.api.image.ranges import part_of
 from moorage.api.request import Answer, AtStore, Request
 from moorage.core.errors import Malformed, UnsupportedContent
 from moorage.flows.images import stores
+from moorage.flows.images.hash_image import proving
 from moorage.flows.images.reading import Reading
 from moorage.flows.images.reception import Asked, Reception
 from moorage.flows.images.stores import by_weight, store_of
@@ -171,7 +172,7 @@ def _at(ask: Request, found: _Found, n: int, answer: Callable[[int], Answer]) ->
 
 def _find(ask: Request) -> _Found | None:
     """Where the data are, for a caller who may read them."""
-    with ask.read() as tx:
+    with proving(ask.rooms), ask.read() as tx:
         image = find(tx, ask.caller, ask.params["id"])
         rules.permit(ask.caller, rules.DOWNLOAD)
         if image["state"] == State.DEACTIVATED and not ask.caller.is_admin:

@@ -14,11 +14,13 @@ from moorage.core.errors import Malformed, UnsupportedContent
 from moorage.database import Transaction
 from moorage.flows.images.asking import methods_of
 from moorage.flows.images.delete import begin_delete
+from moorage.flows.images.hash_image import prove
 from moorage.flows.images.stores import at_hand
 from moorage.images import listing, location, service
 from moorage.images.changes import change
 from moorage.images.image import is_id
 from moorage.images.service import New
+from moorage.images.signatures.signature import PROPERTIES
 
 
 def bodiless(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
@@ -85,6 +87,8 @@ def update(ask: Request) -> Outcome:
     changes = parse(ask.body, kind)
     with ask.write() as tx:
         change(tx, ask.caller, ask.params["id"], changes, ask.rooms.settings.images)
+        if any(one.name in PROPERTIES for one in changes):
+            prove(tx, ask.rooms, ask.params["id"])
         return Answer(body=shown(ask, service.show(tx, ask.caller, ask.params["id"])))
 
 

@@ -1,26 +1,36 @@
 """
-Compute the hashes of an image that is active already: all of its bytes are read once, at a set rate, and looked at as
-an upload's are. Killed, it begins anew; deleted with its image.
+Learn what is not known yet of the bytes of an image that is active already, which are read once, at a set rate: its
+hashes, the one that its signature is over, and what they are, for they are looked at as an upload's are. Killed, it
+begins anew; deleted with its image.
 
 Bytes that are not what was said of them take the image out of use: it is deactivated, with the reason in its events.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from moorage.core.caller import NOBODY
 from moorage.core.errors import Malformed, TooLarge
 from moorage.database import Transaction
+from moorage.flows.images import beneath
+from moorage.flows.images.filling import Learning
 from moorage.flows.images.stores import by_weight, store_of
+from moorage.flows.rooms import Rooms
 from moorage.flows.turns import turn
 from moorage.images import location, unhashed
-from moorage.images.content.formats import ContentRefused
-from moorage.images.content.intake import Intake, Taken
+from moorage.images.content.formats import ContentRefused, Inspected
+from moorage.images.content.intake import Intake, Measure, Taken
 from moorage.images.image import FILLED
 from moorage.images.records import images
+from moorage.images.signatures import signed
+from moorage.images.signatures.signature import Aside
+from moorage.images.signatures.signed import SignatureUnproven
 from moorage.operations import journal
 from moorage.operations.flow import After, Flow, Step, Work
+from moorage.operations.records import State
 
 KIND = "hash-image"
 DEADLINE_S = 30 * 86400.0
@@ -29,8 +39,11 @@ MIB = 1 << 20
 LONGEST_NAP_S = 0.5
 
 
-def begin(tx: Transaction, image: Mapping[str, Any], queue: str, algorithm: str) -> str:
-    """Begin to compute the hashes of the image, in the transaction that makes it active."""
+def begin(tx: Transaction, image: Mapping[str, Any], queue: str, algorithm: str | None) -> str:
+    """
+    Begin to learn what is not known of the image's bytes, in the transaction that makes it active; its own hashes are
+    computed with an `algorithm`, and not at all without.
+    """
     return journal.begin(
         tx,
         KIND,
@@ -44,29 +57,103 @@ def begin(tx: Transaction, image: Mapping[str, Any], queue: str, algorithm: str)
     )
 
 
-def compute(work: Work) -> Mapping[str, Any] | After:
-    """The image says what was computed from its bytes."""
+def prove(tx: Transaction, rooms: Rooms, id: str) -> None:
+    """Begin to take the hash that the image's signature is over, if nobody has and nobody is about to."""
+    rows = tx.lock(images, [id])
+    if not rows or rows[0]["state"] not in FILLED or signed.missing(tx, id) is None:
+        return
+    if not any(row["kind"] == KIND for row in journal.open_on(tx, "image", [id])):
+        begin(tx, rows[0], rooms.host_queue if beneath.of(tx, id) else "any", None)
+
+
+@contextmanager
+def proving(rooms: Rooms) -> Iterator[None]:
+    """`prove` the image whose bytes are kept back inside, for want of that hash."""
+    try:
+        yield
+    except SignatureUnproven as problem:
+        id = problem.image
+        rooms.database.transact(lambda tx: prove(tx, rooms, id))
+        raise
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is to be learnt of an image's bytes."""
+
+    image: Mapping[str, Any]
+    hashes: bool  #: its own hashes
+    over: str | None  #: the hash that its signature is over, where that is not known
+    places: Mapping[str, str]
+
+
+def _wanted(work: Work) -> _Wanted | None:
+    """None where nothing is: the image is gone, or all is known."""
     with work.rooms.database.read() as tx:
         image = tx.get(images, work.resource_id)
-        places = location.objects(tx, work.resource_id)
-    if image is None or image["state"] not in FILLED or image["checksum"] is not None or not places:
+        places, over = location.objects(tx, work.resource_id), signed.missing(tx, work.resource_id)
+    if image is None or image["state"] not in FILLED or not places:
+        return None
+    hashes = image["checksum"] is None and work.input["hash_algorithm"] is not None
+    looked_at = image["read_as"] is not None
+    return None if looked_at and not hashes and over is None else _Wanted(image, hashes, over, places)
+
+
+def compute(work: Work) -> Mapping[str, Any] | After:
+    """The image says what was computed from its bytes."""
+    wanted = _wanted(work)
+    if wanted is None:
         return {}
     waiting = turn(work, KIND)
     if waiting is not None:
         return waiting
-    store = by_weight(work.rooms, places)[0]
+    store = by_weight(work.rooms, wanted.places)[0]
+    proven = {"over": wanted.over}
     try:
-        taken = read(work, image, store, places[store], work.input["hash_algorithm"])
+        if not wanted.hashes and wanted.over is None:
+            _look(work, wanted, store)
+        else:
+            _hash(work, wanted, store)
     except (ContentRefused, Malformed, TooLarge) as problem:
         with work.transaction() as tx:
             unhashed.distrust(tx, work.resource_id, problem.sentence)
-        return {"refused": problem.sentence}
+        return {"refused": problem.sentence, **proven}
+    return {"size": wanted.image["size"], **proven}
+
+
+def _look(work: Work, wanted: _Wanted, store: str) -> None:
+    image, settings = wanted.image, work.rooms.settings.images
+    measure = Measure(
+        image["disk_format"],
+        image["container_format"],
+        size=image["size"],
+        size_limit=settings.size_cap,
+        largest_disk_bytes=settings.largest_disk,
+    )
+    _pass(work, measure, store, wanted.places[store])
+    found = measure.finish().inspected
+    assert found is not None
     with work.transaction() as tx:
-        unhashed.learn(tx, work.resource_id, taken)
-    return {"size": taken.size}
+        unhashed.look(tx, work.resource_id, found)
 
 
-def read(work: Work, image: Mapping[str, Any], store: str, name: str, algorithm: str) -> Taken:
+def _hash(work: Work, wanted: _Wanted, store: str) -> None:
+    image = wanted.image
+    algorithm = work.input["hash_algorithm"] or image["os_hash_algo"] or work.rooms.settings.images.hash_algorithm
+    aside = Aside(wanted.over) if wanted.over is not None else None
+    taken = read(work, image, store, wanted.places[store], algorithm, aside)
+    with work.transaction() as tx:
+        if wanted.hashes:
+            unhashed.learn(tx, work.resource_id, taken)
+        else:
+            unhashed.look(tx, work.resource_id, Inspected(taken.format, taken.virtual_size))
+        if wanted.over is not None and image["checksum"] in (None, taken.checksum):
+            signed.keep(tx, work.resource_id, taken.hashes)
+
+
+def read(
+    work: Work, image: Mapping[str, Any], store: str, name: str, algorithm: str, aside: Aside | None = None
+) -> Taken:
     """What is learnt of the image's bytes in one pass over them, not faster than the settings say."""
     settings = work.rooms.settings.images
     intake = Intake(
@@ -76,12 +163,27 @@ def read(work: Work, image: Mapping[str, Any], store: str, name: str, algorithm:
         size_limit=settings.size_cap,
         os_hash_algo=algorithm,
         largest_disk_bytes=settings.largest_disk,
+        witness=aside,
     )
-    pace = Pace(settings.hash_rate_mib, work.check)
-    for chunk in store_of(work.rooms, store).open(name):
-        intake.feed(chunk)
-        pace.passed(len(chunk))
+    _pass(work, intake, store, name)
     return intake.finish()
+
+
+def _pass(work: Work, learning: Learning[object], store: str, name: str) -> None:
+    pace = Pace(work.rooms.settings.images.hash_rate_mib, work.check)
+    for chunk in store_of(work.rooms, store).open(name):
+        learning.feed(chunk)
+        pace.passed(len(chunk))
+
+
+def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:
+    """What the image's signature has come to be over meanwhile is seen to by another operation."""
+    if operation["state"] != State.DONE:
+        return
+    rows = tx.lock(images, [operation["resource_id"]])
+    over = signed.missing(tx, operation["resource_id"])
+    if rows and rows[0]["state"] in FILLED and over not in (None, operation["results"]["hash"].get("over")):
+        begin(tx, rows[0], operation["queue"], operation["input"]["hash_algorithm"])
 
 
 class Pace:
@@ -108,6 +210,6 @@ class Pace:
             self._check()
 
 
-HASH_IMAGE = Flow(KIND, (Step("hash", compute),), deadline_s=DEADLINE_S, retries=RETRIES)
+HASH_IMAGE = Flow(KIND, (Step("hash", compute),), settle=settle, deadline_s=DEADLINE_S, retries=RETRIES)
 
-__all__ = ["HASH_IMAGE", "KIND", "Pace", "begin", "read"]
+__all__ = ["HASH_IMAGE", "KIND", "Pace", "begin", "prove", "proving", "read"]

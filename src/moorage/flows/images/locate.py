@@ -22,6 +22,8 @@ from moorage.images.allowance import Room
 from moorage.images.content.intake import Taken
 from moorage.images.quota import check_locations
 from moorage.images.records import images
+from moorage.images.signatures import signed
+from moorage.images.signatures.signature import witness
 from moorage.images.store import LocationRefused
 from moorage.operations import journal
 from moorage.operations.flow import After, Flow, Step, Work
@@ -110,8 +112,7 @@ def begin(
     )
     unhashed.appear(tx, id, operation, known, {found.store: found.name}, caller.request_id)
     task.succeed(tx, operation, {"image_id": id}, "")
-    if settings.do_secure_hash:
-        hash_image.begin(tx, image, QUEUE, settings.hash_algorithm)
+    hash_image.begin(tx, image, QUEUE, settings.hash_algorithm if settings.do_secure_hash else None)
     return operation
 
 
@@ -136,8 +137,10 @@ def compare(work: Work) -> Mapping[str, Any] | After:
     with work.transaction() as tx:
         task.proceed(tx, work.id)
         image = tx.get(images, work.resource_id) or {}
+        claimed = signed.claims(tx, work.resource_id)
     wanted = {**image, "size": given["size"]}
-    taken = hash_image.read(work, wanted, given["store"], given["object"], given["hash_algorithm"])
+    seen_by = witness(claimed, work.rooms.certificates)
+    taken = hash_image.read(work, wanted, given["store"], given["object"], given["hash_algorithm"], seen_by)
     if taken.os_hash_value != given["hash_value"]:
         algorithm, said = given["hash_algorithm"], given["hash_value"]
         raise HashDiffers(algorithm=algorithm, found=taken.os_hash_value, said=said)

@@ -13,7 +13,7 @@ from moorage.core.errors import Malformed, TooLarge
 from moorage.images.content.digests import Digests
 from moorage.images.content.formats import LARGEST_DISK_BYTES, Inspected, Inspection
 from moorage.images.content.lanes import Lane
-from moorage.images.signatures.signature import Witness
+from moorage.images.signatures.signature import Aside
 
 _GATHERED_BYTES = 1 << 20  #: smaller chunks are put together, since handing one to another thread has its price
 CHECKSUM = "md5"
@@ -147,7 +147,7 @@ class Intake:
         size_limit: int | None = None,
         os_hash_algo: str = OS_HASH,
         largest_disk_bytes: int = LARGEST_DISK_BYTES,
-        witness: Witness | None = None,
+        witness: Aside | None = None,
     ) -> None:
         self._measure = Measure(
             disk_format, container_format, size=size, size_limit=size_limit, largest_disk_bytes=largest_disk_bytes

@@ -13,13 +13,30 @@ from moorage.images.certificates import Certificates
 from moorage.images.signatures.claim import Claim, SignatureRefused, claimed
 
 
-class Witness:
+class Aside:
+    """Takes the hash that a signature is over, besides the image's own, and believes whatever it is."""
+
+    def __init__(self, algorithm: str) -> None:
+        self._algorithm, self._hash = algorithm, hashlib.new(algorithm)
+
+    def prepare(self) -> None:
+        """Nothing has to be asked for."""
+
+    def update(self, chunk: bytes) -> None:
+        self._hash.update(chunk)
+
+    def finish(self) -> dict[str, str]:
+        """The hash, by its algorithm."""
+        return {self._algorithm: self._hash.hexdigest()}
+
+
+class Witness(Aside):
     """Sees the bytes of a signed image pass, and says at their end whether the signature is theirs."""
 
     def __init__(self, claim: Claim, certificates: Certificates) -> None:
+        super().__init__(claim.algorithm)
         self._claim, self._certificates = claim, certificates
         self._key: Any = None
-        self._hash = hashlib.new(claim.algorithm)
 
     def prepare(self) -> None:
         """The certificate is at hand, or a refusal: before the first byte. It may have to be asked for elsewhere."""
@@ -28,16 +45,13 @@ class Witness:
 
             self._key = key_of(self._claim, self._certificates)
 
-    def update(self, chunk: bytes) -> None:
-        self._hash.update(chunk)
-
     def finish(self) -> dict[str, str]:
         """The hash that was signed, by its algorithm; `SignatureRefused` where the signature is not good."""
         from moorage.images.signatures.verification import check
 
         self.prepare()
         check(self._claim, self._key, self._hash.digest())
-        return {self._claim.algorithm: self._hash.hexdigest()}
+        return super().finish()
 
 
 def witness(properties: Mapping[str, str | None], certificates: Certificates | None) -> Witness | None:

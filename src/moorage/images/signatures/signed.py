@@ -6,7 +6,7 @@ So it is asked wherever bytes go out, before the first one: the properties and t
 
 from collections.abc import Mapping
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from moorage.core.errors import Conflict
 from moorage.database import Transaction
@@ -24,11 +24,16 @@ _CLAIMS = Fixed(select(p.name, p.value).where(p.image_id == bindparam("image"), 
 
 class SignatureUnproven(Conflict):
     """
-    The signature of image {image} is over {hash_method}, which was not taken of its data: set the properties of the
-    signature before the data come in.
+    The signature of image {image} is over {hash_method}, which was not taken when its data came in: that is done in the
+    background now. Repeat the call later.
     """
 
     code = "image.signature-unproven"
+
+    @property
+    def image(self) -> str:
+        """The image's id."""
+        return str(self.facts["image"])
 
 
 def claims(tx: Transaction, image_id: str) -> Mapping[str, str | None]:
@@ -48,6 +53,22 @@ def verify(tx: Transaction, image_id: str, certificates: Certificates | None) ->
         raise SignatureUnproven(image=image_id, hash_method=claim.hash_method)
     signature.verify(claim, bytes.fromhex(value), certificates)
     return True
+
+
+def missing(tx: Transaction, image_id: str) -> str | None:
+    """The algorithm of the hash that the image's signature is over, where that has not been taken of its bytes."""
+    try:
+        claim = signature.claimed(claims(tx, image_id))
+    except signature.SignatureRefused:
+        return None
+    return claim.algorithm if claim is not None and _kept(tx, image_id, claim.algorithm) is None else None
+
+
+def keep(tx: Transaction, image_id: str, taken: Mapping[str, str]) -> None:
+    """These are hashes of the image's bytes, by their algorithms, besides its own."""
+    for algorithm, value in taken.items():
+        tx.run(delete(hashes).where(hashes.c.image_id == image_id, hashes.c.algorithm == algorithm))
+        tx.run(insert(hashes).values(image_id=image_id, algorithm=algorithm, value=value))
 
 
 def _kept(tx: Transaction, image_id: str, algorithm: str) -> str | None:
