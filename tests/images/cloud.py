@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from moorage.api.image.service import ImageService
+from moorage.api.moorage.service import MoorageService
 from moorage.api.shell import Shell
 from moorage.config import Config, StoreSettings
 from moorage.core.caller import Caller
@@ -78,6 +79,7 @@ class ImageCloud:
             run=state,
             host="here",
             process=me.id,
+            flows=FLOWS,
             stores=stores,
             default_store=config.default_store,
             staging=FilesStore(STAGING, state),
@@ -88,7 +90,7 @@ class ImageCloud:
         self._sql = ThreadPoolExecutor(1 if database.dialect == "sqlite" else 4)
         self._files = ThreadPoolExecutor(4)
         ends = Ends(database, self._files)
-        self.shell = Shell(self.rooms, [ImageService()], _caller, ends, self._sql, self._files)
+        self.shell = Shell(self.rooms, [ImageService(), MoorageService()], _caller, ends, self._sql, self._files)
         self._loop = EventLoop()
         self.runner.start()
 

@@ -3,9 +3,10 @@
 import click
 
 from moorage.cli.attach import attach
+from moorage.cli.cancel import cancel
 from moorage.cli.detach import detach
 from moorage.cli.events import events
 from moorage.cli.status import status
 from moorage.cli.why import why
 
-cli = click.Group(commands=[attach, detach, events, status, why])
+cli = click.Group(commands=[attach, cancel, detach, events, status, why])

@@ -7,15 +7,24 @@ from sqlalchemy import select
 
 from moorage.api.request import Answer, Request
 from moorage.api.views import moment
-from moorage.core.errors import Malformed, NotFound
+from moorage.core.caller import Needs, Rule
+from moorage.core.errors import Conflict, Malformed, NotFound
 from moorage.core.paging import Page
 from moorage.database import Transaction
 from moorage.database.paging import paged
 from moorage.flows.why.doing import sentence_of, step_of
 from moorage.operations import journal
-from moorage.operations.records import OPEN, State, operations
+from moorage.operations.flow import Flows
+from moorage.operations.records import OPEN, OVER, State, operations
 
 MOST = 1000
+CANCEL = Rule("operation:cancel", Needs.MEMBER)
+
+
+class NotCancellable(Conflict):
+    """Operation {operation} ({kind}) cannot be cancelled: {reason}"""
+
+    code = "operation.not-cancellable"
 
 
 def index(request: Request) -> Answer:
@@ -44,6 +53,32 @@ def show(request: Request) -> Answer:
     """One operation."""
     with request.read() as tx:
         return Answer(body={"operation": shown(tx, _found(tx, request, request.params["id"]), request)})
+
+
+def cancel(request: Request) -> Answer:
+    """Turn back what brings data into an image (an import, a copy, an upload); the image is as before."""
+    id = request.params["id"]
+    with request.write() as tx:
+        row = _found(tx, request, id)
+        request.caller.must(CANCEL, row["project_id"] or "")
+        (row,) = tx.lock(operations, [id])
+        _permit(request.rooms.flows, row)
+        journal.cancel(tx, id)
+        return Answer(202, {"operation": shown(tx, journal.get(tx, id) or row, request)})
+
+
+def _permit(flows: Flows, row: Mapping[str, Any]) -> None:
+    """Refuse to cancel what cannot be, or is over; what is turned back already may be cancelled once more."""
+    flow = flows.kinds.get(row["kind"])
+    reason = ""
+    if row["state"] in OVER:
+        reason = "it is over."
+    elif flow is None or not flow.cancellable:
+        reason = "nothing of its kind can be."
+    elif not row["back"] and not flow.turning_back_allowed(row["step"]):
+        reason = "it has come too far."
+    if reason:
+        raise NotCancellable(operation=row["id"], kind=row["kind"], reason=reason)
 
 
 def limit(request: Request, most: int) -> int:

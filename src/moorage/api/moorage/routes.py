@@ -79,6 +79,7 @@ ROUTES = (
     Route("GET",  "/v1/events",            events.index, query=events.QUERY),
     Route("GET",  "/v1/operations",        operations.index, query=("limit", "marker", "state", "resource_id")),
     Route("GET",  "/v1/operations/{id}",   operations.show),
+    Route("DELETE", "/v1/operations/{id}", operations.cancel, success=202),
     Route("GET",  "/v1/attachments",       attachments.index, query=attachments.QUERY),
     Route("GET",  "/v1/queue",             queue.index, query=queue.QUERY),
     Route("GET",  "/v1/attachments/{id}",  attachments.show),

@@ -141,4 +141,5 @@ COPY_VOLUME_TO_IMAGE = Flow(
     settle=settle,
     record=record,
     deadline_s=DEADLINE_S,
+    cancellable=True,
 )

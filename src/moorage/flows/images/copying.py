@@ -161,4 +161,6 @@ def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:
             events.record(tx, "image.copy-failed", "image", id, project, reason=operation["error"])
 
 
-COPY_IMAGE = Flow(KIND, (Step("copy", copy, undo=discard),), settle=settle, record=record, deadline_s=DEADLINE_S)
+COPY_IMAGE = Flow(
+    KIND, (Step("copy", copy, undo=discard),), settle=settle, record=record, deadline_s=DEADLINE_S, cancellable=True
+)

@@ -163,4 +163,5 @@ IMPORT_IMAGE = Flow(
     settle=settle,
     record=record,
     deadline_s=DEADLINE_S,
+    cancellable=True,
 )

@@ -168,5 +168,11 @@ def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:
 
 
 IMPORT_LOCATION = Flow(
-    KIND, (Step("compare", compare),), settle=settle, record=record, deadline_s=DEADLINE_S, retries=RETRIES
+    KIND,
+    (Step("compare", compare),),
+    settle=settle,
+    record=record,
+    deadline_s=DEADLINE_S,
+    retries=RETRIES,
+    cancellable=True,
 )

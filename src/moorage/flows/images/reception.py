@@ -21,7 +21,7 @@ from moorage.images import allowance, receiving
 from moorage.images.errors import GoneMeanwhile, UploadStalled
 from moorage.images.store import Store
 from moorage.operations import journal
-from moorage.operations.flow import Cancelled, Flow
+from moorage.operations.flow import Flow
 from moorage.operations.hold import Held
 from moorage.operations.records import State
 
@@ -131,17 +131,17 @@ class Reception(ABC, Generic[S]):
         self._enter(tx, self._learnt)
 
     def check(self) -> None:
-        """Raise what ends an upload from outside: a deletion of the image, or silence. For the SQL executor."""
+        """
+        Raise what ends an upload from outside: a deletion of the image, silence, or that somebody has cancelled it. For
+        the SQL executor.
+        """
         assert self._held is not None
         if time.monotonic() - self._moved > self._settings.upload_idle_s:
             raise UploadStalled(seconds=self._settings.upload_idle_s)
-        try:
-            self._held.check()
-        except Cancelled:
-            raise GoneMeanwhile(image=self.image_id) from None
         with self._rooms.database.read() as tx:
             if not receiving.waits(tx, self.image_id, self._operation):
                 raise GoneMeanwhile(image=self.image_id)
+        self._held.check()
 
     def clear(self) -> None:
         """No bytes are left, as far as that can be done here. For the file executor."""

@@ -27,7 +27,9 @@ def discard(work: Work) -> None:
         staging.forget(tx, [name])
 
 
-STAGE_IMAGE = Flow("stage-image", (received("receive", undo=discard),), settle=settle, deadline_s=DEADLINE_S)
+STAGE_IMAGE = Flow(
+    "stage-image", (received("receive", undo=discard),), settle=settle, deadline_s=DEADLINE_S, cancellable=True
+)
 
 
 class Stage(Reception[Measured]):

@@ -23,7 +23,9 @@ def discard(work: Work) -> None:
     store_of(work.rooms, work.input["store"]).delete(work.input["object"])
 
 
-UPLOAD_IMAGE = Flow("upload-image", (received("receive", undo=discard),), settle=settle, deadline_s=DEADLINE_S)
+UPLOAD_IMAGE = Flow(
+    "upload-image", (received("receive", undo=discard),), settle=settle, deadline_s=DEADLINE_S, cancellable=True
+)
 
 
 class Upload(Reception[Taken]):
