@@ -20,7 +20,7 @@ from moorage.images import listing, location, service
 from moorage.images.changes import change
 from moorage.images.image import is_id
 from moorage.images.service import New
-from moorage.images.signatures.signature import PROPERTIES
+from moorage.images.signatures.claim import PROPERTIES
 
 
 def bodiless(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:

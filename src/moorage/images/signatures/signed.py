@@ -58,8 +58,8 @@ def verify(tx: Transaction, image_id: str, certificates: Certificates | None) ->
 def missing(tx: Transaction, image_id: str) -> str | None:
     """The algorithm of the hash that the image's signature is over, where that has not been taken of its bytes."""
     try:
-        claim = signature.claimed(claims(tx, image_id))
-    except signature.SignatureRefused:
+        claim = claimed(claims(tx, image_id))
+    except SignatureRefused:
         return None
     return claim.algorithm if claim is not None and _kept(tx, image_id, claim.algorithm) is None else None
 
