@@ -14,8 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from moorage.drivers.certificates.directory import DirectoryCertificates
 from moorage.images.certificates import CertificateMissing
-from moorage.images.signatures import signature
-from moorage.images.signatures.claim import HASHES, PROPERTIES, SignatureRefused, claimed
+from moorage.images.signatures.claim import HASHES, PROPERTIES, SIGNATURE, SignatureRefused, claimed
 from moorage.images.signatures.signature import verify, witness
 
 DATA = b"the bytes of an image" * 5000
@@ -157,6 +156,6 @@ def test_a_signed_image_without_a_key_manager_is_refused():
 
 def test_a_signature_may_be_broken_into_lines(store):
     properties = signed(DATA, "RSA-PSS")
-    text = str(properties[signature.SIGNATURE])
-    properties[signature.SIGNATURE] = "\n".join(text[i : i + 64] for i in range(0, len(text), 64)) + "\n"
+    text = str(properties[SIGNATURE])
+    properties[SIGNATURE] = "\n".join(text[i : i + 64] for i in range(0, len(text), 64)) + "\n"
     assert watch(properties, store(certificate(KEYS["RSA-PSS"])))
