@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select
 
+from moorage.database.errors import DatabaseUnavailable
+from moorage.flows import copy_supply
 from moorage.flows.copy_supply import StoreSupply
 from moorage.flows.why import hosts
 from moorage.images.records import digests, locations
@@ -83,6 +85,19 @@ def test_why_says_that_nobody_fetches(slowly: Far, monkeypatch: pytest.MonkeyPat
     assert "Nobody looks after" not in slowly.why(id)["sentence"]
     monkeypatch.setattr(hosts, "SILENT_S", -1.0)  # its process was not heard of for longer than that
     assert "Nobody looks after its host" in slowly.why(id)["sentence"]
+
+
+def test_a_database_that_is_away_keeps_nobody_from_reading(slowly: Far, monkeypatch: pytest.MonkeyPatch) -> None:
+    id = slowly.volume(slowly.image())
+
+    def away(*_: object) -> None:
+        raise DatabaseUnavailable(why="the test says so")
+
+    with slowly.attached(id) as nbd:
+        assert nbd.pread(512, 0) == DATA[:512]
+        with monkeypatch.context() as context:
+            context.setattr(copy_supply.copies, "of", away)
+            assert nbd.pread(512, SIZE - 512) == DATA[SIZE - 512 :]
 
 
 class Readers:
