@@ -12,6 +12,7 @@ from moorage.core.errors import Conflict, Malformed, NotFound
 from moorage.core.paging import Page
 from moorage.database import Transaction
 from moorage.database.paging import paged
+from moorage.flows.images import progress
 from moorage.flows.why.doing import sentence_of, step_of
 from moorage.operations import journal
 from moorage.operations.flow import Flows
@@ -52,7 +53,10 @@ def index(request: Request) -> Answer:
 def show(request: Request) -> Answer:
     """One operation."""
     with request.read() as tx:
-        return Answer(body={"operation": shown(tx, _found(tx, request, request.params["id"]), request)})
+        row = _found(tx, request, request.params["id"])
+        far = progress.told(tx, row["id"])
+        more = {"progress": far} if far is not None else {}
+        return Answer(body={"operation": {**shown(tx, row, request), **more}})
 
 
 def cancel(request: Request) -> Answer:

@@ -12,7 +12,7 @@ from moorage.core.errors import Problem
 from moorage.database import Transaction
 from moorage.flows.images.clear import begin_clear, clear
 from moorage.flows.images.filling import Filling, Learning, Place
-from moorage.flows.images.progress import Progress
+from moorage.flows.images.progress import WRITING, Progress
 from moorage.flows.images.stores import store_of
 from moorage.images import task
 from moorage.operations.flow import Work
@@ -52,7 +52,7 @@ def fill(
         for store, name in names.items():
             task.note_store(tx, work.id, store, object=name, reason=None)
     filling = _opened(work, names, size, learning())
-    progress = Progress(work, "Copied", size)
+    progress = Progress(work, WRITING, size, filling.failures)
     try:
         for batch in batches(chunks):
             filling.take(batch)
