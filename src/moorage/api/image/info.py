@@ -50,7 +50,9 @@ def _disabled(store: Store) -> dict[str, Any]:
 
 
 def _store(ask: Request, settings: Any) -> dict[str, Any]:
-    shown = {"id": settings.id, "description": settings.description}
+    shown = {"id": settings.id}
+    if settings.description:
+        shown["description"] = settings.description
     if settings.id == ask.rooms.default_store:
         shown["default"] = "true"
     if ask.rooms.stores[settings.id].traits.read_only:

@@ -81,7 +81,7 @@ def _new(ask: Request) -> tuple[New, Asked]:
     check_names(said)
     columns = {name: value for name, value in columns_of(said).items() if name != "owner"}
     new = New(columns=columns, owner=said.get("owner"), properties=properties_of(said), tags=said.get("tags", ()))
-    return new, Asked(WEB, {"method": {"name": WEB, "uri": wanted["import_from"]}})
+    return new, Asked(WEB, {"method": {"name": WEB, "uri": wanted["import_from"]}}, shown=wanted)
 
 
 def _begun(ask: Request, new: New, asked: Asked, checked: Mapping[str, Any]) -> Answer:

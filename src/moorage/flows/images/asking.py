@@ -20,6 +20,7 @@ class Asked:
     stores: Sequence[str] | None = None  #: None: the default one
     all_stores: bool = False
     all_must_succeed: bool = True
+    shown: Mapping[str, Any] | None = None  #: what the task shows as its input, where that is not this import
 
 
 def methods_of(rooms: Rooms) -> list[str]:

@@ -65,7 +65,7 @@ def begin_import(
     stored = size * len(stores) if size is not None else None
     room = Room(rooms.settings.images, stored=stored, staged=0 if staged else None)  # what is staged counts already
     receiving.begin(tx, caller, id, operation, event="import", room=room, formats_come=True)
-    shown = {"image_id": id, "import_req": asked.body, "backend": stores}
+    shown = asked.shown or {"image_id": id, "import_req": asked.body, "backend": stores}
     task.begin(tx, caller, task.New(operation, type, id, image["owner"], shown, stores, size))
     # fmt: off
     given = {
