@@ -45,6 +45,7 @@ def rooms_on(database: Database, state: Path) -> Rooms:
         run=state,
         host="here",
         process=me.id,
+        flows=FLOWS,
         stores={"files": FilesStore("files", state)},
         default_store="files",
         staging=FilesStore(STAGING, state),

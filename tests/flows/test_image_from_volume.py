@@ -52,6 +52,8 @@ def test_it_is_active_at_once_without_hashes_that_nobody_has_computed(slow: Uplo
     assert slow.data(image["id"], FAR, FAR + len(FIRST) - 1) == FIRST
     whole = slow.cloud.call("GET", f"/image/v2/images/{image['id']}/file", headers={"range": "bytes=0-9"})
     assert "content-md5" not in whole.headers
+    why = slow.cloud.call("GET", f"/moorage/v1/why/image/{image['id']}").json["why"]
+    assert why["sentence"] == "Its bytes are there; its hashes are being computed, and it shows none until then."
 
 
 def test_what_is_written_later_is_in_the_volume_alone(slow: Uploads) -> None:

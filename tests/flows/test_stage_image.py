@@ -12,7 +12,7 @@ from moorage.flows.images.delete_location import begin_delete_location
 from moorage.flows.reconcile import repair, survey
 from moorage.flows.reconciliation.bytes import object_drift, staged_drift
 from moorage.flows.registry import FLOWS
-from moorage.images import location, staging
+from moorage.images import allowance, location
 from moorage.volumes.backend import Format, Layer
 from moorage.volumes.layers import enter
 from tests.flows.image_world import DATA, Dying, new_image
@@ -85,8 +85,8 @@ def test_what_is_staged_is_counted(database: Database, state_dir: Path) -> None:
     staged_image(scene.rooms)
     staged_image(scene.rooms)
     with database.read() as tx:
-        assert staging.total_bytes(tx, "project-a") == 2 * len(DATA)
-        assert staging.total_bytes(tx, "project-b") == 0
+        assert allowance.usage(tx, "project-a")["image_stage_total"] == 2 * len(DATA)
+        assert allowance.usage(tx, "project-b")["image_stage_total"] == 0
 
 
 def test_staged_bytes_without_a_row_are_found_and_removed(database: Database, state_dir: Path) -> None:
@@ -102,7 +102,7 @@ def test_staged_bytes_without_a_row_are_found_and_removed(database: Database, st
     assert list(object_drift(scene.rooms)) == []
     (finding,) = staged_drift(scene.rooms)
     assert (finding.kind, finding.facts["object"]) == ("object-orphan", orphan)
-    assert finding in survey(scene.rooms, FLOWS)
+    assert finding in survey(scene.rooms)
     repair(scene.rooms, finding)
     assert world(scene, id).files == [wanted]
     assert list(staged_drift(scene.rooms)) == []

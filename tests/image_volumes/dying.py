@@ -35,12 +35,14 @@ def _die_after(questions: int) -> None:
     service.BlockStorage._ask = counted  # type: ignore[method-assign]
 
 
-def main(what: str, state: str, id: str, number: str) -> None:
+def main(what: str, state: str, id: str, number: str, database: str = "") -> None:
     service.LEASE_S = 3  # the shortest that there is
     from tests.cloud import Cloud
     from tests.image_volumes import scene
 
-    cloud = Cloud(Config(state=Path(state), stores=scene.STORES), role="worker" if what == "take" else "api")
+    cloud = Cloud(
+        Config(state=Path(state), database=database, stores=scene.STORES), "worker" if what == "take" else "api"
+    )
     if what == "take":
         _die_after(int(number))
         asked = {"os-volume_upload_image": {"image_name": "taken"}}

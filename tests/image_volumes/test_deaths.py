@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests import postgres
 from tests.cloud import Cloud
 from tests.conftest import state_directory
 from tests.image_volumes import dying, scene
@@ -49,8 +51,18 @@ def test_an_upload_killed_after_any_answer_of_block_storage_leaves_nothing(cloud
 def test_a_volume_that_becomes_an_image_killed_after_any_answer_leaves_one_image_or_nothing(
     cloud: Cloud, answers: int
 ) -> None:
+    killed_while_a_volume_becomes_an_image(cloud, answers)
+
+
+def test_so_it_is_on_postgresql(state_dir: Path, postgres_server: postgres.Server) -> None:
+    with postgres_server.database() as url, scene.image_cloud(state_dir, url) as cloud:
+        for answers in (2, 4, 7):
+            killed_while_a_volume_becomes_an_image(cloud, answers)
+
+
+def killed_while_a_volume_becomes_an_image(cloud: Cloud, answers: int) -> None:
     source = scene.volume(cloud, image(cloud, DATA))
-    process = dying.start("take", cloud.app.config.state, source, answers)
+    process = dying.start("take", cloud.app.config.state, source, answers, cloud.app.config.database)
     said, _ = process.communicate(timeout=120)
     assert said or process.returncode == -9
     (made,) = [row["id"] for row in images(cloud) if row["name"] == "taken"] or [""]

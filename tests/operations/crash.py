@@ -14,6 +14,7 @@ the n-th line executed within it (of the code of domains, flows and drivers), wh
 in the transaction that writes the end down, and after that.
 """
 
+import contextlib
 import importlib
 import multiprocessing
 import os
@@ -27,6 +28,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from moorage.core.errors import Problem
 from moorage.core.pids import stopped
@@ -148,13 +150,20 @@ def over(database: Database, id: str, patience_s: float = PATIENCE_S) -> Mapping
     """The operation's row once it is over."""
     until = time.monotonic() + patience_s
     while True:
-        with database.read() as tx:
-            row = journal.get(tx, id)
-        assert row is not None
+        row: Mapping[str, Any] = {"state": "unknown"}
+        with contextlib.suppress(DBAPIError):  # PostgreSQL ends transactions of whoever is stopped for long
+            row = _row(database, id)
         if row["state"] in OVER:
             return row
         assert time.monotonic() < until, f"operation {id} got stuck: {dict(row)}"
         time.sleep(0.005)
+
+
+def _row(database: Database, id: str) -> Mapping[str, Any]:
+    with database.read() as tx:
+        row = journal.get(tx, id)
+    assert row is not None
+    return row
 
 
 def wait_stopped(pid: int) -> None:

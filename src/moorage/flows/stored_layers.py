@@ -6,7 +6,7 @@ from typing import Any
 from moorage.database import Transaction
 from moorage.flows.images.clear import clear_if_forsaken
 from moorage.flows.images.stores import store_of
-from moorage.flows.volume_layers import backend_of
+from moorage.flows.volume_layers import backend_named
 from moorage.images import location
 from moorage.operations.flow import Work
 from moorage.volumes import copies
@@ -26,7 +26,7 @@ def erase(work: Work, layer: Row) -> None:
     if layer["image_id"] is not None:
         store_of(work.rooms, layer["store"]).delete(layer["id"])
     else:
-        backend_of(work).delete(layer["id"])
+        backend_named(work, layer["backend"]).delete(layer["id"])
 
 
 def forget(tx: Transaction, layer: Row) -> None:

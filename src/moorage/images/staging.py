@@ -9,11 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from moorage.core.lifecycle import lifecycle
 from moorage.database import Transaction
-from moorage.images.records import images, staged
+from moorage.images.records import staged
 
 c = staged.c
 
@@ -75,9 +75,3 @@ def forget(tx: Transaction, names: Collection[str]) -> None:
     """Take bytes that are gone off the rows."""
     if names:
         tx.run(delete(staged).where(c.object.in_(list(names))))
-
-
-def total_bytes(tx: Transaction, project_id: str) -> int:
-    """How many bytes are staged for images of the project."""
-    of_project = select(images.c.id).where(images.c.owner == project_id)
-    return int(tx.value(select(func.coalesce(func.sum(c.size), 0)).where(c.image_id.in_(of_project))) or 0)

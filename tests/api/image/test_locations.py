@@ -218,6 +218,8 @@ def test_whoever_does_not_want_hashes_computed_gets_what_was_said_or_none(make: 
     assert it.cloud.call("GET", f"/image/v2/images/{id}/file").body == DATA
     eventually(lambda: row(it, id)["read_as"] is not None)  # it is looked at all the same, for volumes to be made of it
     assert (row(it, id)["read_as"], row(it, id)["virtual_size"]) == ("raw", len(DATA))
+    why = it.cloud.call("GET", f"/moorage/v1/why/image/{id}").json["why"]
+    assert why["sentence"] == "Its bytes are there, as somebody has said where they are; nobody has hashed them."
     assert {name: it.cloud.show(id)[name] for name in ("checksum", "os_hash_algo", "os_hash_value")} == {
         "checksum": None,
         "os_hash_algo": image["os_hash_algo"],

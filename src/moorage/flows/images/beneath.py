@@ -8,9 +8,7 @@ of its row, after the one above it is off the rows.
 from collections.abc import Sequence
 
 from moorage.database import Transaction
-from moorage.flows.images.stores import store_of
-from moorage.flows.stored_layers import forget
-from moorage.flows.volume_layers import backend_named
+from moorage.flows.stored_layers import erase, forget, goes_with_its_last_user
 from moorage.images import location
 from moorage.operations.flow import Work
 from moorage.volumes import copies, layers
@@ -41,7 +39,7 @@ def clear(work: Work, chain: Sequence[str]) -> None:
             row = layers.row_of(tx, name)
             if row is None:
                 continue
-            free = row["image_id"] is None or location.forsaken(tx, row["store"], name)
+            free = goes_with_its_last_user(tx, row)
             tx.lock(layer_rows, [name])
             if layers.users_of(tx, name):
                 return
@@ -50,10 +48,7 @@ def clear(work: Work, chain: Sequence[str]) -> None:
                 if row["parent"] is None:
                     layers.strike(tx, name)  # the image keeps its object; nothing lies on it any more
                 return
-        if row["image_id"] is not None:
-            store_of(work.rooms, row["store"]).delete(name)
-        else:
-            backend_named(work, row["backend"]).delete(name)
+        erase(work, row)
         with work.transaction() as tx:
             forget(tx, row)
             layers.strike(tx, name)

@@ -7,6 +7,7 @@ from sqlalchemy import select, union
 
 from moorage.core.caller import Caller
 from moorage.database import Transaction
+from moorage.flows.images import hash_image
 from moorage.flows.why.answer import MOST, Part, Why, own, seen, since
 from moorage.images import task
 from moorage.images.image import State
@@ -25,7 +26,8 @@ CHANGES = tuple(
     )
 )
 
-UNHASHED = "Its bytes are there; its hashes have not been computed yet, and it shows none until then."
+UNHASHED = "Its bytes are there; its hashes are being computed, and it shows none until then."
+UNREAD = "Its bytes are there, as somebody has said where they are; nobody has hashed them."
 
 # fmt: off
 MEANING = {
@@ -45,10 +47,12 @@ def why(tx: Transaction, caller: Caller, id: str) -> Why:
     """What the image's state means, and which volumes lie on its bytes."""
     row = seen(tx, caller, images, "owner", "image", id)
     meaning = MEANING.get(row["state"], "It is in a state of its own.")
+    doing = journal.open_on(tx, "image", [id])
     if row["state"] == State.ACTIVE and row["checksum"] is None:
-        meaning = UNHASHED
+        hashed = any(one["kind"] == hash_image.KIND and one["input"]["hash_algorithm"] for one in doing)
+        meaning = UNHASHED if hashed else UNREAD
     answer = Why("image", id, row["state"], since(tx, "image", row, CHANGES), meaning)
-    own(tx, answer, caller, journal.open_on(tx, "image", [id]))
+    own(tx, answer, caller, doing)
     _tell_import(tx, answer, row)
     its = union(
         select(layers.c.id).where(layers.c.image_id == id),
