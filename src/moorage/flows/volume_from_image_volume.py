@@ -16,6 +16,7 @@ from moorage.database import Transaction
 from moorage.flows.volume_ends import made
 from moorage.flows.volume_layers import GIB, backend_of, give_head, prefix, sweep, take_back_head, volume_of
 from moorage.images.outgoing import Usable
+from moorage.images.store import is_adopted
 from moorage.operations.flow import Flow, Step, Work
 from moorage.volumes import custody, layers, volume
 from moorage.volumes.backend import Format, Layer
@@ -42,6 +43,9 @@ def begin(
     tx: Transaction, caller: Caller, image: Usable, store: str, new: New, rules: Rules, key: str | None = None
 ) -> Mapping[str, Any]:
     """Begin to make a volume of the locked `image` in `store`; the project's quota is locked already."""
+    if is_adopted(image.stores[store]):
+        reason = "its volume was made by others, who may write to it."
+        raise ImageVolumeElsewhere(image=image.id, store=store, reason=reason)
     found = custody.holder(tx, image.id, store, image.stores[store])
     row = tx.lock(volumes, [found["id"]])[0] if found is not None else None
     if row is None or row["status"] in GOING or row["head"] is None:

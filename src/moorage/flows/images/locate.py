@@ -24,7 +24,7 @@ from moorage.images.quota import check_locations
 from moorage.images.records import images
 from moorage.images.signatures import signed
 from moorage.images.signatures.signature import witness
-from moorage.images.store import LocationRefused
+from moorage.images.store import LocationRefused, ObjectMissing
 from moorage.operations import journal
 from moorage.operations.flow import After, Flow, Step, Work
 from moorage.operations.records import State
@@ -62,7 +62,10 @@ def find_out(rooms: Rooms, url: str) -> Found:
         except LocationRefused as refused:
             refusal = refused
             continue
-        size = rooms.stores[id].size(name)
+        try:
+            size = rooms.stores[id].size(name)
+        except ObjectMissing:
+            raise LocationRefused(reason=f"store {id} finds nothing there.") from None
         if size > rooms.settings.images.size_cap:
             raise TooLarge(reason=f"The data are larger than the {rooms.settings.images.size_cap} bytes allowed.")
         return Found(id, name, size)
