@@ -37,6 +37,7 @@ from moorage.duty import HostDuty
 from moorage.flows import hydrate_copy, mend_volume
 from moorage.flows.copy_supply import StoreSupply
 from moorage.flows.images.clear import STAGING
+from moorage.flows.images.forgetting import retention as digest_retention
 from moorage.flows.images.web_download import WebDownload
 from moorage.flows.lapse_leases import listen_and_lapse
 from moorage.flows.reconcile import at_start
@@ -108,7 +109,7 @@ class App:
             {ANYWHERE} if role in ("up", "worker") else set(),
             threads=config.worker_threads,
         )
-        for job in (*retention(self.database), *image_retention(self.database)):
+        for job in (*retention(self.database), *image_retention(self.database), *digest_retention(self.database)):
             self.runner.periodic.add(job)
         self.rooms.runner = self.runner
         self.ends = Ends(self.database, self.files, self.runner.carries)

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from moorage.flows.images.forgetting import forget
 from moorage.flows.registry import FLOWS
+from moorage.images.records import digests
 from moorage.operations.records import State
 from tests.flows import copy_scenes
 from tests.flows.copy_scenes import SCENES
@@ -53,3 +55,19 @@ def test_everything_done_twice_is_done_once(state_dir: Path, kind: str) -> None:
     row = crash.recover(scene, id)
     assert row["state"] == State.DONE
     scene.check(row)
+
+
+@pytest.mark.parametrize("scene", ["hydrated", "downloaded"])
+def test_digests_of_a_deleted_image_stay_while_a_copy_may_need_them(
+    database_url: str, state_dir: Path, scene: str
+) -> None:
+    built = crash.build(_factory(scene), database_url, state_dir)
+    id = built.begin()
+    with built.database.write() as tx:
+        assert forget(tx, tx.now, 10) == 0
+        assert bool(tx.all(digests.select())) == (scene == "hydrated")
+    built.check(crash.recover(built, id))  # by which the volume goes, too
+    with built.database.write() as tx:
+        assert forget(tx, tx.now, 10) == 1
+        assert (tx.all(digests.select()), forget(tx, tx.now, 10)) == ([], 0)
+    built.database.close()

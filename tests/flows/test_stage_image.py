@@ -6,6 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 from moorage.database import Database
 from moorage.flows.images.clear import STAGING, begin_clear
 from moorage.flows.images.delete_location import begin_delete_location
@@ -30,7 +32,7 @@ from tests.flows.import_world import (
 from tests.operations import crash
 from tests.operations.crash import PATIENCE_S, Scene
 
-PLACES = 120 if "MOORAGE_CHAOS" in os.environ else 4
+PLACES = 60 if "MOORAGE_CHAOS" in os.environ else 4
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.flows.import_world"])
 
@@ -57,6 +59,7 @@ def lines_of_a_stage(scene: Scene) -> int:
     return counting.seen
 
 
+@pytest.mark.timeout(1800)  # a process for each place
 def test_killed_anywhere_it_leaves_all_or_nothing(database: Database, state_dir: Path) -> None:
     scene = scene_of(database, state_dir)
     url, total = database.engine.url.render_as_string(hide_password=False), lines_of_a_stage(scene)

@@ -30,7 +30,7 @@ from tests.flows.image_world import (
 )
 from tests.operations.crash import PATIENCE_S
 
-PLACES = 120 if "MOORAGE_CHAOS" in os.environ else 6
+PLACES = 60 if "MOORAGE_CHAOS" in os.environ else 6
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.flows.image_world"])
 
@@ -58,6 +58,7 @@ def wait_for(database: Database, state: Path, id: str) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.timeout(1800)  # a process for each place
 def test_killed_anywhere_it_leaves_all_or_nothing(database: Database, state_dir: Path, recovering: Any) -> None:
     url = database.engine.url.render_as_string(hide_password=False)
     with database.write() as tx:

@@ -49,6 +49,10 @@ def give_back(work: Work) -> None:
         names.append(work.input["staged"])
     for name in names:
         clear(work, STAGING, name)
+    _clear_scratch(work)
+
+
+def _clear_scratch(work: Work) -> None:
     for epoch in range(1, work.epoch + 1):
         shutil.rmtree(_scratch(work, epoch), ignore_errors=True)
 
@@ -157,6 +161,7 @@ class _Expected:
 
 def transform(work: Work) -> Mapping[str, Any]:
     """The bytes are as the stores are to get them."""
+    _clear_scratch(work)  # of an earlier run that was killed
     now = dict(work.results["obtain"])
     for number, each in enumerate(work.rooms.transformations):
         form = Form(now["disk_format"] or "", now["container_format"] or "")
@@ -177,7 +182,6 @@ def _carry_out(work: Work, each: Transformation, form: Form, now: Mapping[str, A
     if path is None:
         raise StoreUnavailable(store=STAGING, why="transformations need files of this host")
     scratch = _scratch(work, work.epoch)
-    shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True, mode=0o700)
     with work.transaction() as tx:
         task.proceed(tx, work.id, message=f"Doing {each.name}")
