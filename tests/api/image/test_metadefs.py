@@ -1,6 +1,7 @@
 """Metadata definitions: who sees and who writes them, what is refused, and what dashboards are shown of them."""
 
 from typing import Any
+from urllib.parse import unquote
 
 import jsonschema
 import pytest
@@ -44,6 +45,23 @@ def test_a_namespace_is_made_shown_replaced_and_deleted(cloud: ImageCloud) -> No
     assert ask(cloud, "GET", "/renamed").json["visibility"] == "public"
     assert ask(cloud, "DELETE", "/renamed").status == 204
     assert ask(cloud, "DELETE", "/renamed").status == 404
+
+
+@pytest.mark.parametrize("name", ["😀", "a\r\nSet-Cookie: b", "OS::Compute::Trust", "50 %?#"])
+def test_whatever_a_namespace_is_called_its_place_is_a_url(cloud: ImageCloud, name: str) -> None:
+    reply = ask(cloud, "POST", "", {"namespace": name, "objects": [{"name": "first"}]})
+    assert (reply.status, reply.json["namespace"]) == (201, name)
+    place = reply.headers["location"]
+    assert (
+        unquote(place) == f"http://cloud{ALL}/{name}" and place.isascii() and place.isprintable() and " " not in place
+    )
+    path = place.removeprefix(f"http://cloud{ALL}")
+    assert ask(cloud, "GET", path).json["namespace"] == name
+    other = ask(cloud, "POST", f"{path}/objects", {"name": name})
+    assert (other.status, ask(cloud, "GET", other.headers["location"].removeprefix(f"http://cloud{ALL}")).status) == (
+        201,
+        200,
+    )
 
 
 def test_who_sees_and_who_writes(cloud: ImageCloud) -> None:

@@ -12,7 +12,7 @@ from moorage.api.request import Answer, Request
 from moorage.api.service import Service
 from moorage.core.errors import Problem
 
-_VERSIONED = re.compile(r"/(v2(?:\.\d+)?)(/.*)?")
+_VERSIONED = re.compile(r"/(v2(?:\.\d+)?)(/.*)?", re.DOTALL)
 _NOWHERE = "/v2"
 
 

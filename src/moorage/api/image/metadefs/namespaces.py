@@ -40,7 +40,7 @@ def create(ask: Request) -> Answer:
         shown = _whole(tx, row)
     if "resource_type_associations" in body:
         shown["resource_type_associations"] = body["resource_type_associations"]  # as they were given, without times
-    return Answer(201, shown, {"Location": f"{ask.url}{shown['self']}"})
+    return Answer(201, shown, views.place(ask, shown))
 
 
 @bodiless

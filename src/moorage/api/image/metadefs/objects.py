@@ -23,7 +23,7 @@ def create(ask: Request) -> Answer:
     with ask.write() as tx:
         row = definitions.add(tx, ask.caller, namespace, Kind.OBJECT, body)
     shown = views.object(row, namespace, whole=False)
-    return Answer(201, shown, {"Location": f"{ask.url}{shown['self']}"})
+    return Answer(201, shown, views.place(ask, shown))
 
 
 @bodiless

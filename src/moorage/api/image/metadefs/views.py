@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
+from moorage.api.request import Request
 from moorage.api.views import moment
 
 PATH = "/v2/metadefs/namespaces"
@@ -26,6 +28,11 @@ def namespace(row: Row, associations: Sequence[Row] = ()) -> dict[str, Any]:
     if associations:
         shown["resource_type_associations"] = [association(one) for one in associations]
     return shown | {"self": f"{PATH}/{row['namespace']}", "schema": f"{SCHEMAS}/namespace"}
+
+
+def place(ask: Request, shown: Mapping[str, Any]) -> dict[str, str]:
+    """The header that says where what was made is; names may have any characters, headers may not."""
+    return {"Location": ask.url + quote(shown["self"], safe="/:~!$&'()*+,;=@")}
 
 
 def association(row: Row) -> dict[str, Any]:
