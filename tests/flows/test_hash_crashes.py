@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
 
 from moorage.config import Config, StoreSettings
 from moorage.database import Database
@@ -15,10 +15,12 @@ from moorage.flows.images import hash_image, locate
 from moorage.flows.images.locate import Found, Said
 from moorage.flows.registry import FLOWS
 from moorage.images.image import State as Image
-from moorage.images.records import digests, images, tasks
+from moorage.images.records import digests, hashes, images, properties, tasks
 from moorage.images.settings import ImageSettings
+from moorage.images.signatures.claim import PROPERTIES
 from moorage.images.store import ObjectMissing, Store, StoreReadOnly, Traits, Writer
-from moorage.operations.records import State
+from moorage.operations import journal
+from moorage.operations.records import State, operations
 from tests.flows import image_world
 from tests.flows.image_world import ALICE, DATA
 from tests.operations import crash
@@ -98,6 +100,34 @@ def _hashed(rooms: Any, row: Mapping[str, Any]) -> None:
     )
 
 
+def proving(url: str, state: Path) -> Scene:
+    """An image that nobody has looked at, and whose signature is over a hash that nobody has taken."""
+    rooms = _world(url, state)
+
+    def begin() -> str:
+        id = image_world.new_image(rooms.database)
+        rooms.runner.start()
+        image_world.upload(rooms, id)
+        rooms.runner.stop()
+        said = dict(zip(PROPERTIES, ("c2ln", "SHA-384", "RSA-PSS", "a certificate"), strict=True))
+        with rooms.database.write() as tx:
+            tx.run(update(images).where(images.c.id == id).values(virtual_size=None, read_as=None))
+            tx.run(insert(properties), [{"image_id": id, "name": name, "value": said[name]} for name in said])
+            return str(hash_image.prove(tx, rooms, id))
+
+    return Scene(rooms.database, FLOWS, rooms, begin, lambda row: _proven(rooms, row))
+
+
+def _proven(rooms: Any, row: Mapping[str, Any], *methods: str) -> None:
+    with rooms.database.read() as tx:
+        image = tx.get(images, row["resource_id"]) or {}
+        kept = {one["algorithm"]: one["value"] for one in tx.all(select(hashes))}
+    assert (image["state"], image["checksum"]) == (Image.ACTIVE, hashlib.md5(DATA).hexdigest())
+    if row["state"] == State.DONE or kept:
+        taken = {name: hashlib.new(name, DATA).hexdigest() for name in methods or ("sha384",)}
+        assert (image["read_as"], image["virtual_size"], kept) == ("raw", len(DATA), taken)
+
+
 def comparing(url: str, state: Path) -> Scene:
     """An image whose bytes are elsewhere, and said to be what they are."""
     return _comparing(url, state, hashlib.sha256(DATA).hexdigest())
@@ -135,9 +165,14 @@ def _comparing(url: str, state: Path, value: str) -> Scene:
 
 SCENES = [
     *(("hashing", point) for point in crash.points(hash_image.HASH_IMAGE, (3, 20, 60, 200))),
+    *(("proving", point) for point in crash.points(hash_image.HASH_IMAGE, (60,))),
     *(("comparing", point) for point in crash.points(locate.IMPORT_LOCATION, (3, 20, 60, 200))),
 ]
-SAMPLE = [("hashing", Point("hash", "line", 60)), ("comparing", Point("compare", "line", 60))]
+SAMPLE = [
+    ("hashing", Point("hash", "line", 60)),
+    ("proving", Point("hash", "line", 60)),
+    ("comparing", Point("compare", "line", 60)),
+]
 
 
 def _converges(scene: str, url: str, state: Path, point: Point) -> None:
@@ -166,11 +201,35 @@ def test_what_is_not_what_was_said_is_not_taken_in_by_a_second_run(
     assert (row["state"], row["error_code"]) == (State.UNDONE, "image.hash-differs")
 
 
-@pytest.mark.parametrize("scene", ["hashing", "comparing"])
+def test_a_signature_that_changes_meanwhile_is_seen_to_as_well(database_url: str, state_dir: Path) -> None:
+    built = crash.build(f"{HERE}:proving", database_url, state_dir)
+    id, store = built.begin(), built.rooms.stores["files"]
+    opened = store.open
+
+    def changing(*words: Any) -> Any:
+        store.open = opened
+        with built.database.write() as tx:
+            method = update(properties).where(properties.c.name == "img_signature_hash_method")
+            tx.run(method.values(value="SHA-224"))
+            row = journal.get(tx, id) or {}
+            assert hash_image.prove(tx, built.rooms, row["resource_id"]) == id, "it is under way already"
+        return opened(*words)
+
+    store.open = changing
+    row = crash.recover(built, id)
+    with built.database.read() as tx:
+        o = operations.c
+        (other,) = tx.all(select(operations).where(o.kind == hash_image.KIND, o.id != id))  # perhaps over already
+    _proven(built.rooms, crash.recover(built, other["id"]), "sha384", "sha224")
+    with built.database.read() as tx:
+        assert journal.open_on(tx, "image", [row["resource_id"]]) == []
+
+
+@pytest.mark.parametrize("scene", ["hashing", "proving", "comparing"])
 def test_twice_is_once(state_dir: Path, scene: str) -> None:
     built = crash.build(f"{HERE}:{scene}", f"sqlite:///{state_dir}/moorage.db", state_dir)
     id = built.begin()
-    kind = hash_image.KIND if scene == "hashing" else locate.KIND
+    kind = locate.KIND if scene == "comparing" else hash_image.KIND
     built.flows = crash.twice(built.flows, kind)
     built.check(crash.recover(built, id))
 

@@ -130,6 +130,8 @@ def test_a_hash_that_nobody_has_asked_for_yet_is_taken_when_somebody_reads(cloud
     cloud.cloud.app.database.transact(lambda tx: tx.run(insert(image_properties), rows))
     refused = volume(cloud, id)
     assert refused.status == 409 and b"Repeat the call later" in refused.body
+    (doing,) = cloud.cloud.call("GET", f"/moorage/v1/operations?resource_id={id}").json["operations"][:1]
+    assert f"operation {doing['id']}".encode() in refused.body
     assert cloud.cloud.call("GET", "/volume/v3/volumes").json["volumes"] == []
     assert eventually(cloud, id, 200).body == DATA
 

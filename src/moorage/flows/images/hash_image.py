@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from moorage.core.caller import NOBODY
-from moorage.core.errors import Malformed, TooLarge
+from moorage.core.errors import Blocker, Malformed, TooLarge
 from moorage.database import Transaction
 from moorage.flows.images import beneath
 from moorage.flows.images.filling import Learning
@@ -57,24 +57,27 @@ def begin(tx: Transaction, image: Mapping[str, Any], queue: str, algorithm: str 
     )
 
 
-def prove(tx: Transaction, rooms: Rooms, id: str) -> None:
-    """Begin to take the hash that the image's signature is over, if nobody has and nobody is about to."""
+def prove(tx: Transaction, rooms: Rooms, id: str) -> str | None:
+    """The operation that takes the hash that the image's signature is over; None where nobody has to."""
     rows = tx.lock(images, [id])
     if not rows or rows[0]["state"] not in FILLED or signed.missing(tx, id) is None:
-        return
-    if not any(row["kind"] == KIND for row in journal.open_on(tx, "image", [id])):
-        begin(tx, rows[0], rooms.host_queue if beneath.of(tx, id) else "any", None)
+        return None
+    for row in journal.open_on(tx, "image", [id]):
+        if row["kind"] == KIND:
+            return str(row["id"])
+    return begin(tx, rows[0], rooms.host_queue if beneath.of(tx, id) else "any", None)
 
 
 @contextmanager
 def proving(rooms: Rooms) -> Iterator[None]:
-    """`prove` the image whose bytes are kept back inside, for want of that hash."""
+    """`prove` the image whose bytes are kept back inside for want of a hash; the refusal names what is waited for."""
     try:
         yield
     except SignatureUnproven as problem:
         id = problem.image
-        rooms.database.transact(lambda tx: prove(tx, rooms, id))
-        raise
+        doing = rooms.database.transact(lambda tx: journal.get(tx, prove(tx, rooms, id) or ""))
+        waited_for = () if doing is None else (Blocker("operation", doing["id"], doing["project_id"]),)
+        raise SignatureUnproven(blockers=waited_for, **problem.facts) from None
 
 
 @dataclass(frozen=True)
