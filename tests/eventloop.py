@@ -23,7 +23,7 @@ class EventLoop:
     def close(self) -> None:
         self.run(_end_all(), 10)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._workers.shutdown(wait=False, cancel_futures=True)
         self._loop.close()
 

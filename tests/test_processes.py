@@ -100,7 +100,7 @@ def test_down_stops_everything_and_says_what(state: Path) -> None:
     printed = down(state)
     assert f"pid {up.popen.pid}" in printed
     assert (state / "clouds.yaml").read_text() == clouds
-    assert up.popen.wait(10) == 0
+    assert up.popen.wait(60) == 0
     assert running and not any(started(pid) for pid in running)
 
 
@@ -138,6 +138,6 @@ def test_who_waits_when_the_process_is_told_to_end_is_told_to_ask_again(state: P
             time.sleep(0.01)
         up.popen.terminate()
         assert waiting.result().status == 504
-    assert up.popen.wait(20) == 0
+    assert up.popen.wait(60) == 0
     again = Process(state).ready()
     assert again.call("DELETE", f"/volume/v3/attachments/{attachment}").status in (200, 404)

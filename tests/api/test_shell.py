@@ -4,7 +4,6 @@ What the shell promises for every service: who may enter, what a body may be, wh
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from moorage.operations import journal
 from tests.cloud import Cloud, running
+from tests.patience import until
 
 VOLUMES = "/volume/v3/volumes"
 
@@ -126,14 +126,6 @@ class Release:
 def nothing_open(cloud: Cloud, volume: str) -> bool:
     with cloud.app.database.read() as tx:
         return not journal.open_on(tx, "volume", [volume])
-
-
-def until(true) -> None:
-    """Wait for it."""
-    end = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_a_request_that_is_cut_off_by_the_end_of_the_process_is_told_to_repeat(cloud: Cloud) -> None:

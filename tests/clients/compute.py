@@ -79,7 +79,7 @@ def standin() -> Iterator[Standin]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(60)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from chaos import judge
 from chaos.wire import Answer, Wire, auth, service
 from moorage.place import Place
 from tests.drivers.clients import libnbd
-from tests.drivers.plane import eventually
+from tests.patience import eventually
 from tests.server import Process, clear, down
 
 assert libnbd  # or the tests are skipped

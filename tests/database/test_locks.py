@@ -97,7 +97,7 @@ def test_a_stopped_holder_is_killed_when_patience_ends(tmp_path: Path) -> None:
     assert not taken.wait(1.5) and child.poll() is None  # it is slow, not stopped
     child.send_signal(signal.SIGSTOP)
     wait_stopped(child.pid)
-    assert taken.wait(20) and child.wait(10) == -signal.SIGKILL
+    assert taken.wait(60) and child.wait(60) == -signal.SIGKILL
     child.stdout.close()
 
 
@@ -123,4 +123,4 @@ def test_a_stopped_process_does_not_hold_up_the_database(state_dir: Path) -> Non
     wait_stopped(child.pid)
     with Database(url, patience_s=0.3).write() as tx:
         assert tx.now
-    assert child.wait(10) == -signal.SIGKILL
+    assert child.wait(60) == -signal.SIGKILL

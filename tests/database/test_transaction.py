@@ -163,7 +163,7 @@ def test_a_deadlock_is_tried_again(toy_database: Database) -> None:
             runs.append(first)
             tx.run(update(volumes).where(volumes.c.id == first).values(status="1"))  # type: ignore[attr-defined]
             if len(runs) <= 2:
-                barrier.wait(10)
+                barrier.wait(60)
             tx.run(update(volumes).where(volumes.c.id == second).values(status="1"))  # type: ignore[attr-defined]
 
         toy_database.transact(work)

@@ -2,12 +2,11 @@
 
 import os
 import secrets
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from moorage.drivers.backends.files import FilesBackend
 from moorage.volumes.backend import Cache, Connection, Door, Export, Format, Layer
+from tests.patience import eventually
 
 MIB = 1 << 20
 
@@ -78,13 +77,3 @@ def arguments(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return ""
-
-
-def eventually(holds: Callable[[], bool], patience_s: float = 20) -> bool:
-    """Whether it comes true."""
-    deadline = time.monotonic() + patience_s
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True

@@ -43,7 +43,7 @@ def saying(answer: Callable[[socket.socket], None]) -> Iterator[tuple[str, list[
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(5)
+        thread.join(60)
 
 
 def ask(*urls: str, timeout_s: float = 5.0) -> Word | None:

@@ -22,7 +22,8 @@ from moorage.volumes import backend as contract
 from moorage.volumes.backend import CHUNK_BYTES, Connection, Format, Layer, SourceDiffers
 from tests.drivers.clients import ClientError, client
 from tests.drivers.origin import Origin, digests_of, noise
-from tests.drivers.plane import Plane, arguments, eventually, running
+from tests.drivers.plane import Plane, arguments, running
+from tests.patience import eventually, set_in_the_end
 
 SIZE = 3 * CHUNK_BYTES + 2_345 * 512
 NAME = "copies/some-image/some-maker-1"
@@ -349,12 +350,12 @@ def test_daemons_are_switched_under_readers_and_writers(plane: Plane, origin: Or
                 count += 1
         return count
 
-    with ThreadPoolExecutor(4) as many:
+    with ThreadPoolExecutor(4) as many, set_in_the_end(stop):
         workers = [many.submit(work, seed) for seed in range(4)]
         complete(plane)
         assert not servers(plane)
         stop.set()
-        assert all(worker.result(20) for worker in workers)
+        assert all(worker.result(60) for worker in workers)
 
 
 def test_a_process_that_was_killed_before_it_switched_daemons_has_a_successor(plane: Plane, origin: Origin) -> None:

@@ -12,8 +12,9 @@ from moorage.drivers.backends.files import qmp
 from moorage.drivers.backends.files.problems import ServerDied
 from moorage.volumes.backend import BackendUnsure, Cache, Connection, Door, Export, Format, Layer, Served
 from tests.drivers.clients import ClientError, client, libnbd
-from tests.drivers.plane import MIB, Plane, eventually
+from tests.drivers.plane import MIB, Plane
 from tests.drivers.writers import Writers
+from tests.patience import eventually
 
 SIZE = 64 * MIB
 WRITES = 500

@@ -13,7 +13,8 @@ from moorage.core.errors import Problem
 from moorage.drivers.backends.files.gate import CONNECTIONS
 from moorage.volumes.backend import Cache, Connection, Door, Export, Format
 from tests.drivers.clients import ClientError, client, listed
-from tests.drivers.plane import Plane, arguments, eventually
+from tests.drivers.plane import Plane, arguments
+from tests.patience import eventually
 
 OUTSIDE = (Door.SOCKET, Door.TLS)
 PATTERN = b"sibling!" * 64

@@ -12,6 +12,7 @@ import pytest
 
 from moorage.drivers.connectors.loop import LoopDevices
 from tests.drivers.loops import MIB, Rig, left, read, run, write
+from tests.patience import until
 
 pytestmark = pytest.mark.root
 
@@ -54,10 +55,7 @@ def rig(state_dir: Path) -> Iterator[Rig]:
 
 def died(rig: Rig, attachment: str) -> None:
     """Wait until the device is known to be dead."""
-    until = time.monotonic() + 10
-    while rig.devices.present()[attachment].alive:
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    until(lambda: not rig.devices.present()[attachment].alive)
 
 
 def test_a_killed_server_is_seen_cleared_and_replaced_while_its_sibling_goes_on(rig: Rig) -> None:

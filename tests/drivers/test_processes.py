@@ -17,7 +17,8 @@ from moorage.drivers import daemons
 from moorage.drivers.backends.files.layers import MEMORY_LIMIT_BYTES
 from moorage.drivers.processes import Identity
 from moorage.drivers.programs import Account, Helpers, Pen, ProgramFailed, ProgramMissing, ProgramSlow
-from tests.drivers.plane import arguments, eventually, running
+from tests.drivers.plane import arguments, running
+from tests.patience import eventually
 
 ROOM = 256 << 20
 

@@ -10,8 +10,9 @@ import pytest
 from moorage.drivers.backends.files import FilesBackend
 from moorage.volumes.backend import Cache, Door, Format
 from tests.drivers.clients import client
-from tests.drivers.plane import Plane, eventually
+from tests.drivers.plane import Plane
 from tests.drivers.test_crash import ENDS, POINTS, killed_at, lines_of
+from tests.patience import eventually
 
 PATTERN = b"to spare" * 512
 

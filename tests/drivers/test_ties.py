@@ -4,13 +4,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from moorage.drivers import chains
 from moorage.drivers.stores.volume.doors import NoWayIn, open_door
+from tests.patience import eventually
 
 pytestmark = pytest.mark.skipif(shutil.which("qemu-nbd") is None, reason="qemu-nbd is not installed")
 
@@ -90,12 +90,7 @@ def test_nothing_is_left_of_one_that_is_closed(disk: Path) -> None:
 
 
 def _gone(disk: Path) -> bool:
-    until = time.monotonic() + 15
-    while _programs(disk):
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.05)
-    return True
+    return eventually(lambda: not _programs(disk))
 
 
 def _programs(disk: Path) -> list[bytes]:

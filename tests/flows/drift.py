@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from moorage.core.ids import new_uuid
 from moorage.volumes.records import attachments
 from tests.cloud import Cloud, running
 from tests.drivers.loops import left
+from tests.patience import until
 
 V = {"OpenStack-API-Version": "volume 3.71"}
 
@@ -104,10 +104,7 @@ class Drift:
         self.until(lambda: not self.backend.survey()[volume].alive)
 
     def until(self, holds: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
-        while not holds():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(holds)
 
     def clean(self) -> None:
         """Leave nothing on the machine, whatever the test did."""

@@ -3,7 +3,7 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from moorage.volumes.settings import VolumeSettings
 from tests.cloud import Cloud, running
 from tests.drivers.clients import client
 from tests.drivers.origin import noise
+from tests.patience import until
 
 SIZE = 2 * CHUNK_BYTES + (1 << 20)
 DATA = noise(SIZE, seed=3)
@@ -138,13 +139,6 @@ def same(nbd: Any, data: bytes = DATA, reads: int = 50, seed: int = 5) -> None:
     for _ in range(reads):
         at, length = dice.randrange(len(data) - 65536), dice.choice((512, 4096, 65536))
         assert nbd.pread(length, at) == data[at : at + length]
-
-
-def until(holds: Callable[[], bool], patience_s: float = 60) -> None:
-    end = time.monotonic() + patience_s
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @contextmanager

@@ -100,7 +100,7 @@ class Patient:
         words = ("nbdkit", "-f", "-U", str(socket), "--filter=retry", "nbd", f"uri={uri}", *tries)
         self._process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
         self.uri = f"nbd+unix:///?socket={socket}"
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not socket.exists():
             assert self._process.poll() is None and time.monotonic() < deadline
             time.sleep(0.01)

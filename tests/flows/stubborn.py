@@ -12,6 +12,7 @@ from typing import Any
 
 from moorage.volumes.backend import Connection
 from tests.drivers.clients import ClientError, client
+from tests.patience import until
 
 BLOCK, BLOCKS = 4096, 32
 
@@ -19,6 +20,9 @@ BLOCK, BLOCKS = 4096, 32
 def content(number: int) -> bytes:
     """What write `number` puts there; never zeroes."""
     return struct.pack("<Q", number) * (BLOCK // 8)
+
+
+LIFE_S = 240.0  #: whom nobody ends, since his test has failed, troubles the others for so long
 
 
 class Stubborn(threading.Thread):
@@ -34,7 +38,8 @@ class Stubborn(threading.Thread):
 
     def run(self) -> None:
         number = 0
-        while not self._stop_it.is_set():
+        gives_up = time.monotonic() + LIFE_S
+        while not self._stop_it.is_set() and time.monotonic() < gives_up:
             try:
                 with self._opened() as write:
                     while not self._stop_it.is_set():
@@ -63,10 +68,7 @@ class Stubborn(threading.Thread):
 
     @staticmethod
     def _until(holds: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 60
-        while not holds():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(holds)
 
 
 def over_nbd(uri: str, key: Path | None = None) -> Callable[[], Any]:

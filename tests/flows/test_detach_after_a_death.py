@@ -12,7 +12,7 @@ from chaos.disk import connect
 from moorage.flows import mend_volume
 from tests.cloud import Cloud, running
 from tests.drivers.clients import libnbd
-from tests.drivers.plane import eventually
+from tests.patience import eventually
 
 VERSION = {"openstack-api-version": "volume 3.54"}
 CONNECTOR = {"host": "h", "nbd": True}

@@ -14,7 +14,7 @@ from moorage.flows.turns import AT_ONCE
 from moorage.volumes.backend import Connection, Foreign, Layer
 from tests.cloud import Cloud, running
 from tests.drivers.clients import client
-from tests.drivers.plane import eventually
+from tests.patience import eventually
 
 MIB = 1 << 20
 V = {"openstack-api-version": "volume 3.71"}

@@ -1,8 +1,7 @@
 """Volumes lie on an image's own bytes: whichever goes last, image or volume, takes them along, and nobody sooner."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from moorage.images.records import locations
 from tests.cloud import Cloud, running
+from tests.patience import until
 
 DATA = b"first sector".ljust(1 << 20, b"\0")
 BYTES = {"content-type": "application/octet-stream"}
@@ -39,15 +39,8 @@ def volume(cloud: Cloud, image_id: str) -> str:
     made = cloud.call("POST", volumes, {"volume": {"size": 1, "imageRef": image_id}})
     assert made.status == 202, made.body
     path = f"{volumes}/{made.json['volume']['id']}"
-    eventually(lambda: cloud.call("GET", path).json["volume"]["status"] == "available")
+    until(lambda: cloud.call("GET", path).json["volume"]["status"] == "available")
     return path
-
-
-def eventually(true: Callable[[], Any]) -> None:
-    until = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def objects(cloud: Cloud) -> frozenset[str]:
@@ -62,15 +55,15 @@ def test_the_last_volume_takes_the_bytes_along(cloud: Cloud) -> None:
     assert len(objects(cloud)) == 1
     for path, left in ((one, 1), (two, 0)):
         assert cloud.call("DELETE", path).status == 202
-        eventually(lambda path=path: cloud.call("GET", path).status == 404)
-        eventually(lambda left=left: len(objects(cloud)) == left)
+        until(lambda path=path: cloud.call("GET", path).status == 404)
+        until(lambda left=left: len(objects(cloud)) == left)
 
 
 def test_an_image_outlives_its_volumes(cloud: Cloud) -> None:
     id = image(cloud)
     path = volume(cloud, id)
     assert cloud.call("DELETE", path).status == 202
-    eventually(lambda: cloud.call("GET", path).status == 404)
+    until(lambda: cloud.call("GET", path).status == 404)
     assert cloud.call("GET", f"/image/v2/images/{id}/file").body == DATA
     assert cloud.call("DELETE", f"/image/v2/images/{id}").status == 204
     assert objects(cloud) == frozenset()
@@ -91,9 +84,9 @@ def test_both_at_once_leave_nothing(cloud: Cloud) -> None:
         for thread in threads:
             thread.join()
         assert sorted(statuses) == [202, 204]
-        eventually(lambda path=path: cloud.call("GET", path).status == 404)
-        eventually(lambda: objects(cloud) == frozenset())
-    eventually(lambda: location_rows(cloud) == [])
+        until(lambda path=path: cloud.call("GET", path).status == 404)
+        until(lambda: objects(cloud) == frozenset())
+    until(lambda: location_rows(cloud) == [])
 
 
 def location_rows(cloud: Cloud) -> list[Any]:

@@ -23,7 +23,8 @@ from tests.cloud import running
 from tests.conftest import run_directory
 from tests.drivers.clients import client
 from tests.drivers.fetch.web import answer, web
-from tests.flows.far import DATA, SIZE, Far, same, until
+from tests.flows.far import DATA, SIZE, Far, same
+from tests.patience import until
 
 SLOW = replace(VolumeSettings(), hydration_mib_per_s=1, fault_patience_s=20)
 

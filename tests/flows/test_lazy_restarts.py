@@ -16,6 +16,7 @@ import pytest
 from moorage.volumes.backend import Connection
 from tests.drivers.clients import ClientError, client
 from tests.flows.far import DATA, SIZE, same, until
+from tests.patience import set_in_the_end
 from tests.server import CONNECTOR, Process, down
 
 CONFIG = """
@@ -83,7 +84,7 @@ def test_a_kill_and_a_pause_are_nothing_but_slow_to_a_machine(state: Path, tmp_p
             count += 1
         return count
 
-    with attached(first, tmp_path) as nbd, ThreadPoolExecutor(1) as other:
+    with attached(first, tmp_path) as nbd, ThreadPoolExecutor(1) as other, set_in_the_end(stop):
         first.kill()
         reader = other.submit(read, nbd)
         time.sleep(4)  # longer than a source that fails is waited for
@@ -94,7 +95,7 @@ def test_a_kill_and_a_pause_are_nothing_but_slow_to_a_machine(state: Path, tmp_p
         shutil.rmtree(state / "elsewhere")
         second.kill()
         stop.set()
-        assert reader.result(20)
+        assert reader.result(60)
         same(nbd)
 
 
@@ -107,4 +108,4 @@ def test_down_waits_for_nothing_that_cannot_come(state: Path, tmp_path: Path) ->
         time.sleep(0.5)
         assert "everything is stopped" in down(state)
         with pytest.raises(ClientError):
-            late.result(20)
+            late.result(60)

@@ -21,7 +21,8 @@ from moorage.images.records import digests, locations
 from moorage.volumes import copies
 from moorage.volumes.backend import CHUNK_BYTES, SourceDiffers
 from tests.drivers.clients import ClientError, client
-from tests.flows.far import DATA, SIZE, SLOWLY, Far, far_away, same, until
+from tests.flows.far import DATA, SIZE, SLOWLY, Far, far_away, same
+from tests.patience import until
 
 QUICKLY = {"hydration_mib_per_s": 0}
 

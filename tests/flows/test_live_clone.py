@@ -16,9 +16,9 @@ from moorage.volumes import layers
 from moorage.volumes.backend import Cache, Connection, Format, Layer
 from moorage.volumes.records import volumes
 from tests.drivers.clients import client
-from tests.drivers.plane import eventually
 from tests.drivers.writers import BLOCK, CONNECTIONS, Writer, Writers, block
 from tests.flows.drift import Drift, V
+from tests.patience import eventually
 
 pytestmark = pytest.mark.root  # for `Drift`, which cleans devices up
 

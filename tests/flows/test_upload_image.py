@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from tests.flows.image_world import (
     world,
 )
 from tests.operations.crash import PATIENCE_S
+from tests.patience import until
 
 PLACES = 60 if "MOORAGE_CHAOS" in os.environ else 6
 _context = multiprocessing.get_context("forkserver")
@@ -52,10 +52,7 @@ def die(url: str, state: Path, id: str, line: int) -> None:
 
 
 def wait_for(database: Database, state: Path, id: str) -> None:
-    until = time.monotonic() + PATIENCE_S
-    while world(database, state, id).open:
-        assert time.monotonic() < until, "an operation got stuck"
-        time.sleep(0.02)
+    until(lambda: not world(database, state, id).open, PATIENCE_S, "an operation got stuck")
 
 
 @pytest.mark.timeout(1800)  # a process for each place

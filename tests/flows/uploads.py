@@ -1,7 +1,6 @@
 """Volumes that become images, in a whole cloud: what the tests of that do and look at."""
 
 import hashlib
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from moorage.volumes.backend import Connection
 from moorage.volumes.records import layers
 from tests.cloud import Cloud, Reply
 from tests.drivers.clients import client
+from tests.patience import until
 
 V = {"OpenStack-API-Version": "volume 3.71"}
 GIB = 1 << 30
@@ -133,11 +133,8 @@ class Uploads:
         with self.rooms.database.read() as tx:
             return quota.usage(tx, id) == quota.recount(tx, id)
 
-    def until(self, holds: Callable[[], Any], seconds: float = 30) -> None:
-        deadline = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+    def until(self, holds: Callable[[], Any], seconds: float = 60) -> None:
+        until(holds, seconds)
 
 
 def md5(pieces: dict[int, bytes], size: int = GIB) -> str:

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from moorage.database import Database
-from tests.drivers.plane import eventually
 from tests.image_faults.stores import PATIENCE_S, Moody
 from tests.image_faults.twins import Twins, at_once, twins
 from tests.images.cloud import BYTES, JSON, Reply
+from tests.patience import eventually
 
 DATA = os.urandom(2_500_000)
 MEETINGS = 200 if "MOORAGE_CHAOS" in os.environ else 16

@@ -18,10 +18,10 @@ from moorage.images.image import DISK_FORMATS
 from moorage.images.records import images, locations, members, properties, tags
 from moorage.images.store import Store, StoreUnavailable
 from moorage.operations.records import operations
-from tests.drivers.plane import eventually
 from tests.hostile.make import HOSTILE
 from tests.image_faults.twins import Twins, twins
 from tests.images.cloud import CALLERS, JSON
+from tests.patience import eventually
 
 OTHER = "project-b"
 

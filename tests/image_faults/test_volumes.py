@@ -12,7 +12,7 @@ from moorage.config import StoreSettings
 from moorage.drivers.stores.volume.settings import VolumeStoreSettings
 from tests.cloud import Cloud, Reply, running
 from tests.conftest import state_directory
-from tests.drivers.plane import eventually
+from tests.patience import eventually
 
 ONE = 1 << 20
 DATA = os.urandom(12 * ONE + 77)

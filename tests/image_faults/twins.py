@@ -18,8 +18,8 @@ from moorage.images.records import images, locations, staged
 from moorage.images.store import Store
 from moorage.operations import journal
 from moorage.operations.records import operations
-from tests.drivers.plane import eventually
 from tests.images.cloud import PATCH, ImageCloud, Reply, running
+from tests.patience import eventually
 
 T = TypeVar("T")
 IMAGES = "/image/v2/images"

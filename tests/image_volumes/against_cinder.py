@@ -21,7 +21,8 @@ from moorage.drivers.stores.volume.settings import VolumeStoreSettings
 from moorage.drivers.stores.volume.store import VolumeStore
 from moorage.images.store import StoreUnavailable
 from tests.contracts.stores.contract import NAME, StoreContract
-from tests.image_volumes.scene import MIB, eventually, random_bytes
+from tests.image_volumes.scene import MIB, random_bytes
+from tests.patience import until
 
 if "OS_AUTH_URL" not in os.environ:
     pytest.skip("no OS_AUTH_URL says where Cinder is", allow_module_level=True)
@@ -67,7 +68,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., VolumeStore]]:
 def clear(store: VolumeStore) -> None:
     for name in store.names():
         store.delete(name)
-    eventually(lambda: not rest(store), 90)
+    until(lambda: not rest(store), 90)
 
 
 def rest(store: VolumeStore) -> list[str]:
@@ -114,7 +115,7 @@ def test_an_image_is_written_read_and_deleted(make, type, size):
     assert whole(store) == DATA
     store.delete(NAME)
     assert store.names() == frozenset()
-    eventually(lambda: store.service.find(volume) is None, 60)
+    until(lambda: store.service.find(volume) is None, 60)
 
 
 def test_sixteen_readers_of_one_process_have_one_attachment(make):
@@ -180,7 +181,7 @@ def test_a_writer_that_is_killed_leaves_what_a_delete_finds(make, tmp_path):
     (row,) = store.service.called("image-8a1c")
     store.delete(NAME)
     assert store.names() == frozenset()
-    eventually(lambda: store.service.find(row["id"]) is None, 60)
+    until(lambda: store.service.find(row["id"]) is None, 60)
 
 
 def test_a_reader_that_is_killed_is_cleared_away(make, tmp_path):
@@ -189,5 +190,5 @@ def test_a_reader_that_is_killed_is_cleared_away(make, tmp_path):
     die(tmp_path / "held", writing=False)
     (left,) = [row["id"] for row in store.service.attachments(volume)]
     store.probe()
-    eventually(lambda: left not in [row["id"] for row in store.service.attachments(volume)], 60)
+    until(lambda: left not in [row["id"] for row in store.service.attachments(volume)], 60)
     assert whole(store) == DATA

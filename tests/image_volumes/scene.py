@@ -3,8 +3,7 @@
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from moorage.drivers.stores.volume.doors import open_door
 from moorage.drivers.stores.volume.settings import VolumeStoreSettings
 from moorage.drivers.stores.volume.store import VolumeStore
 from tests.cloud import Cloud, Reply, running
+from tests.patience import until
 
 MIB = 1 << 20
 BYTES = {"content-type": "application/octet-stream"}
@@ -64,7 +64,7 @@ def volume(cloud: Cloud, image_id: str, size: int = 1, as_: str = "moorage") -> 
     made = cloud.call("POST", "/volume/v3/volumes", {"volume": {"size": size, "imageRef": image_id}}, as_=as_)
     assert made.status == 202, made.body
     id = str(made.json["volume"]["id"])
-    eventually(lambda: status(cloud, id) in ("available", "error"))
+    until(lambda: status(cloud, id) in ("available", "error"))
     return id
 
 
@@ -105,13 +105,6 @@ def qcow2(folder: Path, raw: bytes) -> bytes:
 
 def random_bytes(length: int = 3 * MIB + 12_345) -> bytes:
     return os.urandom(length)
-
-
-def eventually(true: Callable[[], Any], limit_s: float = 60.0) -> None:
-    until = time.monotonic() + limit_s
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def kill_daemon(cloud: Cloud, volume: str) -> None:

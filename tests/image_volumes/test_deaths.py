@@ -10,7 +10,8 @@ from tests import postgres
 from tests.cloud import Cloud
 from tests.conftest import state_directory
 from tests.image_volumes import dying, scene
-from tests.image_volumes.scene import MIB, eventually, file_of, image, image_volume, random_bytes
+from tests.image_volumes.scene import MIB, file_of, image, image_volume, random_bytes
+from tests.patience import until
 
 QUESTIONS = 14  #: more than an upload asks
 DATA = b"".join(bytes([n]) * 700_001 for n in range(5))
@@ -38,12 +39,12 @@ def test_an_upload_killed_after_any_answer_of_block_storage_leaves_nothing(cloud
     process = dying.start("upload", cloud.app.config.state, id, answers)
     said, _ = process.communicate(timeout=60)
     shown = lambda: cloud.call("GET", f"/image/v2/images/{id}").json  # noqa: E731
-    eventually(lambda: shown()["status"] in ("queued", "active"))
+    until(lambda: shown()["status"] in ("queued", "active"))
     if shown()["status"] == "active":
         assert hashlib.md5(file_of(cloud, id)).hexdigest() == hashlib.md5(DATA).hexdigest() == shown()["checksum"]
     else:
         assert process.returncode == -9 and not said
-        eventually(lambda: not image_volume(cloud, id))
+        until(lambda: not image_volume(cloud, id))
         assert not [name for name in scene.store(cloud).names() if f"/{id}/" in name]
 
 
@@ -67,14 +68,14 @@ def killed_while_a_volume_becomes_an_image(cloud: Cloud, answers: int) -> None:
     assert said or process.returncode == -9
     (made,) = [row["id"] for row in images(cloud) if row["name"] == "taken"] or [""]
     if made:  # its maker was killed: whoever takes over makes it anew
-        eventually(lambda: [row["status"] for row in images(cloud) if row["id"] == made] == ["active"])
+        until(lambda: [row["status"] for row in images(cloud) if row["id"] == made] == ["active"])
         held = image_volume(cloud, made)["id"]
         store = scene.store(cloud)
         (name,) = [name for name in store.names() if f"/{made}/" in name]
         assert store.volume(name) == held
         assert b"".join(store.open(name, 0, len(DATA))) == DATA
         assert cloud.call("DELETE", f"/image/v2/images/{made}").status == 204
-        eventually(lambda: not image_volume(cloud, made))
+        until(lambda: not image_volume(cloud, made))
     assert not [name for name in scene.store(cloud).names() if f"/{made}/" in name]
     assert scene.status(cloud, source) == "available"
 
@@ -94,7 +95,7 @@ def test_a_reader_that_is_killed_holds_nothing_for_long(cloud: Cloud) -> None:
     first = next(mine)
     process.kill()
     process.wait()
-    eventually(lambda: theirs not in attachments(cloud, held))
+    until(lambda: theirs not in attachments(cloud, held))
     assert first + b"".join(mine) == data
 
 

@@ -19,7 +19,8 @@ from moorage.drivers.stores.volume.store import VolumeStore
 from moorage.images.store import StoreMisconfigured, StoreUnavailable
 from tests import server
 from tests.conftest import state_directory
-from tests.image_volumes.scene import MIB, eventually, random_bytes
+from tests.image_volumes.scene import MIB, random_bytes
+from tests.patience import until
 from tests.server import Process
 
 DATA = random_bytes(6 * MIB + 99)
@@ -108,7 +109,7 @@ def test_a_reader_that_is_killed_is_cleared_away_by_the_next_process(make, elsew
     os.kill(reader.pid, signal.SIGKILL)
     reader.wait()
     store.probe()
-    eventually(lambda: not set(held) & {row["id"] for row in store.service.attachments(volume)}, 25)
+    until(lambda: not set(held) & {row["id"] for row in store.service.attachments(volume)})
     assert b"".join(store.open(NAME)) == DATA
     store.delete(NAME)
 

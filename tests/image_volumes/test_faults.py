@@ -17,7 +17,8 @@ from moorage.images.store import LocationRefused, ObjectUnavailable, StoreUnavai
 from tests.cloud import Cloud
 from tests.conftest import state_directory
 from tests.image_volumes import scene
-from tests.image_volumes.scene import MIB, eventually, image_volume, random_bytes
+from tests.image_volumes.scene import MIB, image_volume, random_bytes
+from tests.patience import until
 
 VERSION = {"openstack-api-version": "volume 3.54"}
 DATA = random_bytes(12 * MIB + 777)
@@ -208,7 +209,7 @@ def test_image_fault_c9_a_volume_that_cannot_be_written_does_not_stay(cloud, oth
         written.commit()
     written.abort()
     assert name not in store.names()
-    eventually(lambda: not image_volume(cloud, image))
+    until(lambda: not image_volume(cloud, image))
 
 
 def test_image_fault_c10_an_image_that_is_being_read_is_deleted_and_its_reader_finishes(cloud, other):
@@ -223,7 +224,7 @@ def test_image_fault_c10_an_image_that_is_being_read_is_deleted_and_its_reader_f
     assert name not in store.names()
     assert first + b"".join(chunks) == DATA
     del chunks
-    eventually(lambda: not image_volume(cloud, image))
+    until(lambda: not image_volume(cloud, image))
 
 
 def test_image_fault_c11_a_download_that_stalls_holds_no_attachment_and_goes_on(other, name):
@@ -231,7 +232,7 @@ def test_image_fault_c11_a_download_that_stalls_holds_no_attachment_and_goes_on(
     chunks = store.open(name)
     first = next(chunks)
     assert store.pool.held()
-    eventually(lambda: not store.pool.held())
+    until(lambda: not store.pool.held())
     assert first + b"".join(chunks) == DATA
 
 

@@ -11,7 +11,8 @@ from moorage.images.records import images
 from tests.cloud import Cloud
 from tests.conftest import state_directory
 from tests.image_volumes import scene
-from tests.image_volumes.scene import MIB, content, eventually, file_of, image, image_volume, random_bytes, volume
+from tests.image_volumes.scene import MIB, content, file_of, image, image_volume, random_bytes, volume
+from tests.patience import until
 
 ADMIN = "moorage-admin"
 
@@ -101,13 +102,13 @@ def test_image_and_volumes_go_without_one_another(cloud):
     held = image_volume(cloud, first)["id"]
     made, other = volume(cloud, first), volume(cloud, second)
     assert cloud.call("DELETE", f"/image/v2/images/{first}").status == 204
-    eventually(lambda: scene.status(cloud, held) is None)
+    until(lambda: scene.status(cloud, held) is None)
     assert content(cloud, made, len(data)) == data
     assert cloud.call("DELETE", f"/volume/v3/volumes/{other}").status == 202
-    eventually(lambda: scene.status(cloud, other) is None)
+    until(lambda: scene.status(cloud, other) is None)
     assert file_of(cloud, second) == data
     assert cloud.call("DELETE", f"/volume/v3/volumes/{made}").status == 202
-    eventually(lambda: scene.status(cloud, made) is None)
+    until(lambda: scene.status(cloud, made) is None)
     layers = cloud.app.rooms.backends["files"].layers()
     assert not [name for name in layers if made in name or held in name or other in name]
 
@@ -170,7 +171,7 @@ def test_a_deletion_is_done_at_once_and_its_volume_goes_with_the_last_reader(clo
     assert cloud.call("GET", f"/image/v2/images/{id}").status == 404
     assert scene.status(cloud, held) == "in-use"
     assert first + b"".join(chunks) == data
-    eventually(lambda: scene.status(cloud, held) is None)
+    until(lambda: scene.status(cloud, held) is None)
 
 
 def _object(cloud: Cloud, id: str) -> str:
@@ -188,13 +189,13 @@ def test_a_volume_is_taken_as_an_image_without_a_copy_and_volumes_are_made_of_th
     assert next(store.open(name, length=len(data)))[:MIB] == data[:MIB]
     held = store.volume(name)
     assert cloud.call("DELETE", f"/volume/v3/volumes/{source}").status == 202
-    eventually(lambda: scene.status(cloud, source) is None)
+    until(lambda: scene.status(cloud, source) is None)
     assert b"".join(store.open(name, length=len(data))) == data
     cloud.app.database.transact(lambda tx: _make_active(tx, id, name))
     made = volume(cloud, id)
     assert content(cloud, made, len(data)) == data
     store.delete(name)
-    eventually(lambda: scene.status(cloud, held) is None)
+    until(lambda: scene.status(cloud, held) is None)
     assert content(cloud, made, len(data)) == data
 
 

@@ -89,7 +89,7 @@ def test_an_owner_stopped_inside_a_side_effect_is_killed_by_its_successor(
     owner = crash.started(factory, database_url, state_dir, id, Point("write", "line", line, deadly=signal.SIGSTOP))
     crash.wait_stopped(owner.pid)
     row = crash.recover(scene, id)
-    owner.join(10)
+    owner.join(60)
     assert owner.exitcode == -signal.SIGKILL
     assert row["state"] == State.DONE and row["epoch"] == 2
     scene.check(row)
@@ -120,7 +120,7 @@ def test_an_owner_stopped_elsewhere_and_woken_after_takeover_changes_nothing(
         before = tx.all(select(toys.things))
     with contextlib.suppress(ProcessLookupError):  # killed: its heartbeat had the database's lock when it was stopped
         os.kill(owner.pid, signal.SIGCONT)
-    owner.join(20)
+    owner.join(60)
     assert owner.exitcode in (0, -signal.SIGKILL)
     with scene.database.read() as tx:
         assert tx.all(select(toys.things)) == before and journal.get(tx, id) == row

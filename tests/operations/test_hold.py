@@ -15,7 +15,8 @@ from moorage.operations.records import State, operations
 from moorage.operations.runner import Runner
 from tests.operations.conftest import Start
 from tests.operations.crash import over
-from tests.operations.test_runner import begin, row_of, until
+from tests.operations.test_runner import begin, row_of
+from tests.patience import until
 
 
 class Upload:

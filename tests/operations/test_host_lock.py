@@ -18,7 +18,7 @@ from moorage.operations.journal import SECOND
 from moorage.operations.process import Process
 from moorage.operations.records import processes
 from tests.operations.crash import wait_stopped
-from tests.operations.test_runner import until
+from tests.patience import until
 
 HOLD = """
 import sys, time, pathlib, subprocess
@@ -75,7 +75,7 @@ def test_one_process_has_it_and_says_who_it_is(state_dir: Path, holder: Any) -> 
     assert f"Process {child.pid} looks after this host" in str(lock.why_not())
     child.kill()
     child.wait()
-    assert lock.acquire(timeout_s=10) and lock.why_not() is None
+    assert lock.acquire(timeout_s=60) and lock.why_not() is None
     assert lock.holder() is not None and lock.holder().pid == os.getpid()  # type: ignore[union-attr]
     lock.release()
     assert lock.holder() is None and lock.why_not() is None
@@ -88,7 +88,7 @@ def test_it_is_not_free_before_the_helpers_have_ended(state_dir: Path, holder: A
     child.wait()
     assert not lock.try_acquire() and "short helper" in str(lock.why_not())
     os.kill(int(helper), signal.SIGKILL)
-    assert lock.acquire(timeout_s=10)
+    assert lock.acquire(timeout_s=60)
     lock.release()
 
 
@@ -97,7 +97,7 @@ def test_daemons_do_not_hold_it(state_dir: Path, holder: Any) -> None:
     child.kill()
     child.wait()
     lock = HostLock(state_dir / "host.lock")
-    assert lock.acquire(timeout_s=10)
+    assert lock.acquire(timeout_s=60)
     lock.release()
     os.kill(int(daemon), signal.SIGKILL)
 
@@ -113,7 +113,7 @@ def test_a_stopped_holder_is_killed_once_it_was_silent_for_a_lease(
     assert not lock.acquire(timeout_s=0.3) and child.poll() is None and "will be succeeded" in str(lock.why_not())
     with database.write() as tx:
         tx.run(update(processes).values(heartbeat_at=tx.now - 6 * SECOND))
-    assert lock.acquire(timeout_s=10) and child.wait(10) == -signal.SIGKILL
+    assert lock.acquire(timeout_s=60) and child.wait(60) == -signal.SIGKILL
     lock.release()
 
 
@@ -130,7 +130,7 @@ def test_one_that_runs_is_killed_only_after_a_lease_before_our_eyes(
     assert not lock.acquire(timeout_s=0.3) and child.poll() is None
     with database.write() as tx:
         tx.run(update(processes).values(heartbeat_at=tx.now - 3600 * SECOND))
-    assert lock.acquire(timeout_s=10) and child.wait(10) == -signal.SIGKILL
+    assert lock.acquire(timeout_s=60) and child.wait(60) == -signal.SIGKILL
     lock.release()
 
 
@@ -183,5 +183,5 @@ def test_killing_without_permission_says_no() -> None:
 def test_killing_needs_the_start_time_to_match() -> None:
     child = subprocess.Popen(["sleep", "60"])
     assert pids.kill(child.pid, "1") and child.poll() is None
-    assert pids.kill(child.pid, str(pids.started(child.pid))) and child.wait(10) == -signal.SIGKILL
+    assert pids.kill(child.pid, str(pids.started(child.pid))) and child.wait(60) == -signal.SIGKILL
     until(lambda: pids.started(child.pid) is None)

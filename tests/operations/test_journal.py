@@ -90,7 +90,7 @@ def test_an_end_waits_for_who_is_about_to_park(database: Database) -> None:
         ended.start()
         ended.join(0.3)
         assert ended.is_alive()
-    ended.join(10)
+    ended.join(60)
     assert row_of(database, parent)["state"] == State.QUEUED
 
 

@@ -8,7 +8,7 @@ from moorage.database import Database
 from moorage.operations import records
 from moorage.operations.periodic import Job, Periodic, take
 from tests.operations.test_journal import both
-from tests.operations.test_runner import until
+from tests.patience import until
 
 
 def test_of_many_processes_one_takes_a_job(database: Database) -> None:

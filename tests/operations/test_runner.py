@@ -16,6 +16,7 @@ from moorage.operations.records import State, operations, processes
 from moorage.operations.work import LONGEST_PAUSE_S, pause_s
 from tests.operations.conftest import Start
 from tests.operations.crash import over
+from tests.patience import until
 
 
 class Wrong(Problem):
@@ -32,14 +33,6 @@ def begin(database: Database, kind: str, resource: str = "r1", **more: Any) -> s
 def row_of(database: Database, id: str) -> Any:
     with database.read() as tx:
         return journal.get(tx, id)
-
-
-def until(condition: Any) -> None:
-    for _ in range(4000):
-        if condition():
-            return
-        threading.Event().wait(0.005)
-    raise AssertionError("it did not come true")
 
 
 def nothing(work: Work) -> None:
@@ -130,11 +123,11 @@ def test_a_cancelled_operation_turns_back_before_its_next_step(database: Databas
 
     def first(work: Work) -> None:
         inside.set()
-        go.wait(10)
+        go.wait(60)
 
     start(Flow("f", (Step("a", first, lambda work: undone.append("a")), Step("b", nothing))))
     id = begin(database, "f")
-    inside.wait(10)
+    inside.wait(60)
     with database.write() as tx:
         journal.cancel(tx, id)
     go.set()
@@ -151,7 +144,7 @@ def test_a_long_step_hears_that_it_is_cancelled(database: Database, start: Start
 
     start(Flow("f", (Step("a", long),)))
     id = begin(database, "f")
-    inside.wait(10)
+    inside.wait(60)
     with database.write() as tx:
         journal.cancel(tx, id)
     assert over(database, id)["error_code"] == "operation.cancelled"
@@ -330,8 +323,8 @@ def test_the_dead_are_succeeded_at_once_and_the_silent_when_their_lease_is_over(
 
 def test_a_lease_is_renewed_while_a_step_runs(database: Database, start: Start) -> None:
     go = threading.Event()
-    start(Flow("f", (Step("a", lambda work: go.wait(20) and None),)), lease_s=0.3)
-    start(Flow("f", (Step("a", lambda work: go.wait(20) and None),)), lease_s=0.3)
+    start(Flow("f", (Step("a", lambda work: go.wait(60) and None),)), lease_s=0.3)
+    start(Flow("f", (Step("a", lambda work: go.wait(60) and None),)), lease_s=0.3)
     id = begin(database, "f")
     until(lambda: row_of(database, id)["state"] == State.RUNNING)
     threading.Event().wait(1.2)
@@ -344,13 +337,13 @@ def test_stopping_gives_back_what_is_between_two_steps(database: Database, start
 
     def first(work: Work) -> None:
         inside.set()
-        go.wait(10)
+        go.wait(60)
 
     runner = start(Flow("f", (Step("a", first), Step("b", nothing))))
     id = begin(database, "f")
-    inside.wait(10)
+    inside.wait(60)
     threading.Timer(0.1, go.set).start()
-    runner.stop(patience_s=10)
+    runner.stop(patience_s=60)
     row = row_of(database, id)
     assert (row["state"], row["owner"], row["step"], row["lease_until"]) == (State.QUEUED, None, 1, None)
 
@@ -361,7 +354,7 @@ def test_a_step_that_outlives_the_stop_is_fenced(database: Database, start: Star
 
     def first(work: Work) -> None:
         inside.set()
-        go.wait(20)
+        go.wait(60)
         try:
             with work.transaction():
                 pass
@@ -371,7 +364,7 @@ def test_a_step_that_outlives_the_stop_is_fenced(database: Database, start: Star
 
     runner = start(Flow("f", (Step("a", first),)))
     id = begin(database, "f")
-    inside.wait(10)
+    inside.wait(60)
     runner.stop(patience_s=0.05)
     with database.write() as tx:
         claims.release(tx, [runner.me.id])

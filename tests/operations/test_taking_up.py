@@ -13,7 +13,8 @@ from moorage.operations.flow import Flow, Step, Work
 from moorage.operations.records import State, operations
 from tests.operations.conftest import Start
 from tests.operations.crash import over
-from tests.operations.test_runner import begin, nothing, row_of, until
+from tests.operations.test_runner import begin, nothing, row_of
+from tests.patience import until
 
 
 def states(database: Database) -> dict[str, str]:

@@ -8,7 +8,7 @@ import pytest
 from moorage.drivers.backends.files.rights import Rights
 from moorage.drivers.programs import Helpers, Pen, ProgramFailed, ProgramSlow
 from tests.cloud import running
-from tests.drivers.plane import eventually
+from tests.patience import eventually
 
 MIB = 1 << 20
 

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from moorage.drivers.stores import remote
 from moorage.images import location
 from moorage.operations.records import OPEN, operations
+from tests.patience import until
 
 MIB = 1 << 20
 DATA = os.urandom(12 * MIB + 77)
@@ -23,14 +24,6 @@ MOODS = ("away", "silent", "garbage", "trickle")
 def impatient(monkeypatch):
     """What is slower than this is as good as silent: who trickles is found out soon."""
     monkeypatch.setattr(remote, "SLOWEST_BYTES_PER_S", 1 << 20)
-
-
-def until(said, patience_s=60.0):
-    """Wait until it is so."""
-    end = time.monotonic() + patience_s
-    while not said():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.05)
 
 
 def nothing_open(world):

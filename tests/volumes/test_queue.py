@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from moorage.operations.records import OVER
 from moorage.volumes import attachment, queue, volume
 from moorage.volumes.queue import Asked
 from moorage.volumes.records import attachment_queue, volumes
+from tests.patience import until
 from tests.volumes.rig import CALLERS, Reply, Rig, running
 
 WHERE = {"nbd": True, "host": "h"}
@@ -46,13 +47,6 @@ def places(rig: Rig, id: str) -> list[str]:
         return [row["id"] for row in queue.waiting(tx, id)]
 
 
-def eventually(what: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not what():
-        assert time.monotonic() < until, "it does not come about"
-        time.sleep(0.01)
-
-
 def held(rig: Rig, id: str) -> list[str]:
     with rig.database.read() as tx:
         return [row["id"] for row in attachment.held(tx, id)]
@@ -68,7 +62,7 @@ def wait_all(rigs: list[Rig], clients: ThreadPoolExecutor, id: str, count: int, 
     found = []
     for n in range(count):
         found.append(clients.submit(create, rigs[n % len(rigs)], id, **more))
-        eventually(lambda n=n: len(places(rigs[0], id)) == n + 1)  # type: ignore[misc]
+        until(lambda n=n: len(places(rigs[0], id)) == n + 1)  # type: ignore[misc]
     return found
 
 
@@ -88,7 +82,7 @@ def test_it_is_first_come_first_served_at_all_processes(
         last = reply.json["attachment"]["id"]
         assert last == order[n]
         assert bool(reply.json["attachment"]["connection_info"]) == bool(where)
-    eventually(lambda: nothing_left(rigs[0]))
+    until(lambda: nothing_left(rigs[0]))
 
 
 def test_nobody_gets_in_between(rigs: list[Rig], clients: ThreadPoolExecutor) -> None:
@@ -122,7 +116,7 @@ def test_who_waits_too_long_leaves_nothing(rigs: list[Rig]) -> None:
     mine = rigs[0].attach(id)["id"]
     reply = create(rigs[0], id, "0.2")
     assert reply.status == 504, reply.body
-    eventually(lambda: nothing_left(rigs[0]))
+    until(lambda: nothing_left(rigs[0]))
     assert held(rigs[0], id) == [mine]
     assert rigs[0].call("DELETE", f"/attachments/{mine}", as_="nova").json == {"attachments": []}
     assert rigs[0].status(id) == "available"
@@ -145,7 +139,7 @@ def test_a_key_keeps_the_place_and_finds_what_became_of_it(rigs: list[Rig], clie
     assert create(rigs[0], id, "0.1", key="k").status == 504
     (place,) = places(rigs[0], id)
     later = clients.submit(create, rigs[1], id)
-    eventually(lambda: len(places(rigs[0], id)) == 2)
+    until(lambda: len(places(rigs[0], id)) == 2)
     rigs[0].call("DELETE", f"/attachments/{mine}", as_="nova")
     again = create(rigs[1], id, key="k")
     assert (again.status, again.json["attachment"]["id"]) == (200, place)
@@ -164,11 +158,11 @@ def test_who_is_given_up_on_makes_room_for_the_next(rigs: list[Rig], clients: Th
             asked = Asked(None, None, WHERE if n % 2 else None, "socket" if n % 2 else None)
             lost, operation = queue.join(tx, CALLERS["demo"], row, asked, 30, None)
         next_ = clients.submit(create, rigs[1], id)
-        eventually(lambda: len(places(rigs[0], id)) == 2)
+        until(lambda: len(places(rigs[0], id)) == 2)
         rigs[0].call("DELETE", f"/attachments/{last}", as_="nova")
         time.sleep(0.01 * n)
         rigs[1].database.transact(lambda tx, operation=operation: journal.cancel(tx, operation))
-        eventually(partial(over, rigs[0], operation))
+        until(partial(over, rigs[0], operation))
         if lost in held(rigs[0], id):  # it had come to its end before
             rigs[0].call("DELETE", f"/attachments/{lost}", as_="nova")
         reply = next_.result(60)
@@ -196,7 +190,7 @@ def test_whose_process_is_gone_is_passed_over(rigs: list[Rig], clients: ThreadPo
         process.leave(tx, gone.id)
     rigs[0].call("DELETE", f"/attachments/{mine}", as_="nova")
     assert held(rigs[0], id) == [kept]
-    eventually(lambda: nothing_left(rigs[0]))
+    until(lambda: nothing_left(rigs[0]))
     assert lost not in held(rigs[0], id)
 
 
@@ -212,7 +206,7 @@ def test_a_volume_that_cannot_be_had_any_more_refuses_all_who_wait(
         reply = one.result(60)
         assert reply.status == 400
         assert "in an error state" in reply.message
-    eventually(lambda: nothing_left(rigs[0]))
+    until(lambda: nothing_left(rigs[0]))
 
 
 def test_a_volume_that_several_may_use_is_given_to_all_once_it_is_there(

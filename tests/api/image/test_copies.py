@@ -1,6 +1,5 @@
 """Copies between stores, and what is done to an image meanwhile: nobody's change is undone, nothing is left over."""
 
-import time
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from moorage.drivers.stores.files import FilesStore
 from tests.api.image.test_import import DATA, cloud, ended, files, gate, start, tasks
 from tests.images.cloud import PATCH, ImageCloud
+from tests.patience import until
 
 __all__ = ["cloud"]
 
@@ -120,10 +120,7 @@ def test_an_image_may_be_deleted_meanwhile(cloud: ImageCloud) -> None:
 
 
 def until_nothing_is_left(cloud: ImageCloud, id: str) -> None:
-    until = time.monotonic() + 60
-    while any(id in name for store in cloud.stores.values() for name in store.names()):
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    until(lambda: not any(id in name for store in cloud.stores.values() for name in store.names()))
 
 
 def test_another_import_waits_for_nobody(cloud: ImageCloud) -> None:

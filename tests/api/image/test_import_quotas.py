@@ -11,8 +11,9 @@ from moorage.images.method import Remote, Source
 from tests.api.image.test_copies import copy
 from tests.api.image.test_import import DATA, WEB, Web, cloud, ended, gate, start
 from tests.api.image.test_quotas import used
-from tests.api.image.test_upload import eventually, unfinished
+from tests.api.image.test_upload import unfinished
 from tests.images.cloud import BYTES, JSON, ImageCloud, Reply
+from tests.patience import until
 
 __all__ = ["cloud"]
 
@@ -27,7 +28,7 @@ def stage(cloud: ImageCloud, id: str, content: bytes = DATA) -> Reply:
 
 
 def at_rest(cloud: ImageCloud) -> None:
-    eventually(lambda: not unfinished(cloud), "an operation goes on")
+    until(lambda: not unfinished(cloud), what="an operation goes on")
 
 
 def test_staged_bytes_count_until_they_are_imported(cloud: ImageCloud) -> None:

@@ -20,6 +20,7 @@ from moorage.operations import journal
 from moorage.operations.records import operations
 from tests.drivers.fetch.web import answer, web
 from tests.images.cloud import PATCH, ImageCloud, Reply, running
+from tests.patience import until
 
 DATA = os.urandom((4 << 20) + 77)
 SHA512, MD5 = hashlib.sha512(DATA).hexdigest(), hashlib.md5(DATA).hexdigest()
@@ -66,13 +67,6 @@ def make(database: Database, state_dir: Path) -> Iterator[Callable[..., Web]]:
             context.__exit__(None, None, None)
 
 
-def eventually(true: Callable[[], Any]) -> None:
-    until = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
 def queued_without_a_trace(it: Web, id: str) -> None:
     image = it.cloud.show(id)
     hashes = [image[name] for name in ("checksum", "os_hash_algo", "os_hash_value", "size", "virtual_size")]
@@ -93,7 +87,7 @@ def test_without_a_hash_it_is_active_at_once_and_hashed_later(make: Callable[...
         "web",
         "sha512",
     )
-    eventually(lambda: it.cloud.show(id)["checksum"] is not None)
+    until(lambda: it.cloud.show(id)["checksum"] is not None)
     image = it.cloud.show(id)
     assert (image["checksum"], image["os_hash_value"]) == (MD5, SHA512)
     assert it.cloud.call("GET", f"/image/v2/images/{id}/file").body == DATA
@@ -109,7 +103,7 @@ def test_with_a_hash_it_is_active_when_the_data_are_that(make: Callable[..., Web
     it = make()
     id, value = it.cloud.image(), hashlib.new(algorithm, DATA).hexdigest()
     assert it.add(id, os_hash_algo=algorithm, os_hash_value=value.upper()).status == 202
-    eventually(lambda: it.cloud.show(id)["status"] == "active")
+    until(lambda: it.cloud.show(id)["status"] == "active")
     image = it.cloud.show(id)
     assert (image["os_hash_algo"], image["os_hash_value"], image["checksum"]) == (algorithm, value, MD5)
     task = it.task(id)
@@ -120,7 +114,7 @@ def test_I11_data_that_are_not_what_was_said_leave_the_image_queued_and_no_locat
     it = make()
     id = it.cloud.image()
     assert it.add(id, os_hash_algo="sha512", os_hash_value="0" * 128).status == 202
-    eventually(lambda: it.cloud.show(id)["status"] == "queued")
+    until(lambda: it.cloud.show(id)["status"] == "queued")
     queued_without_a_trace(it, id)
     task = it.task(id)
     assert task["status"] == "failure" and SHA512 in task["message"]
@@ -157,7 +151,7 @@ def test_I13_a_task_that_a_service_began_is_shown_to_the_owner(make: Callable[..
     it = make()
     id = it.cloud.image(visibility="community")
     assert it.add(id, as_="cinder", os_hash_algo="md5", os_hash_value="0" * 32).status == 202
-    eventually(lambda: it.cloud.show(id)["status"] == "queued")
+    until(lambda: it.cloud.show(id)["status"] == "queued")
     task = it.task(id)
     assert (task["status"], task["user_id"], task["owner"]) == ("failure", "cinder", "project-a")
     assert it.cloud.call("GET", f"/image/v2/images/{id}/tasks", as_="bob").json["tasks"] == []
@@ -189,20 +183,20 @@ def test_a_deleted_image_is_not_hashed_on(make: Callable[..., Web]) -> None:
         with it.cloud.database.read() as tx:
             return tx.all(select(operations).where(journal.is_open())) == []
 
-    eventually(over)
+    until(over)
 
 
 def test_data_that_are_no_disk_of_that_kind_are_taken_out_of_use(make: Callable[..., Web]) -> None:
     it = make()
     id = it.cloud.image()
     assert it.add(id, it.serve("/hostile.raw", HOSTILE)).status == 202
-    eventually(lambda: it.cloud.show(id)["status"] == "deactivated")
+    until(lambda: it.cloud.show(id)["status"] == "deactivated")
     assert it.cloud.show(id)["checksum"] is None
     assert it.cloud.call("GET", f"/image/v2/images/{id}/file").status == 403
     said = it.cloud.image()
     value = hashlib.md5(HOSTILE).hexdigest()
     assert it.add(said, it.site.url("/hostile.raw"), os_hash_algo="md5", os_hash_value=value).status == 202
-    eventually(lambda: it.cloud.show(said)["status"] == "queued")
+    until(lambda: it.cloud.show(said)["status"] == "queued")
     queued_without_a_trace(it, said)
 
 
@@ -216,7 +210,7 @@ def test_whoever_does_not_want_hashes_computed_gets_what_was_said_or_none(make: 
     assert (image["status"], image["checksum"]) == ("active", None)
     assert (image["os_hash_algo"], image["os_hash_value"]) == (("sha512", SHA512) if told else (None, None))
     assert it.cloud.call("GET", f"/image/v2/images/{id}/file").body == DATA
-    eventually(lambda: row(it, id)["read_as"] is not None)  # it is looked at all the same, for volumes to be made of it
+    until(lambda: row(it, id)["read_as"] is not None)  # it is looked at all the same, for volumes to be made of it
     assert (row(it, id)["read_as"], row(it, id)["virtual_size"]) == ("raw", len(DATA))
     why = it.cloud.call("GET", f"/moorage/v1/why/image/{id}").json["why"]
     assert why["sentence"] == "Its bytes are there, as somebody has said where they are; nobody has hashed them."
@@ -235,7 +229,7 @@ def test_what_nobody_wants_hashed_is_taken_out_of_use_where_it_is_something_else
     id = it.cloud.image()
     said = {"os_hash_algo": "sha512", "os_hash_value": hashlib.sha512(HOSTILE).hexdigest()} if told else {}
     assert it.add(id, it.serve("/other.raw", HOSTILE), **said).status == 202
-    eventually(lambda: it.cloud.show(id)["status"] == "deactivated")
+    until(lambda: it.cloud.show(id)["status"] == "deactivated")
 
 
 def row(it: Web, id: str) -> Any:
@@ -281,7 +275,7 @@ def test_the_old_way(make: Callable[..., Web]) -> None:
     assert both.json["os_hash_algo"] in (None, "sha512") and (both.json["checksum"] is None) == (
         both.json["os_hash_algo"] is None
     )
-    eventually(lambda: it.cloud.show(id)["checksum"] == MD5)
+    until(lambda: it.cloud.show(id)["checksum"] == MD5)
     assert patch(it, id, add(url)).status == 400
     assert patch(it, id, add(it.serve("/short.raw", DATA[:-1]))).status == 409
     wrong = {"os_hash_algo": "sha512", "os_hash_value": "0" * 128}
@@ -308,7 +302,7 @@ def test_the_old_way_takes_out_what_was_shown_at_that_number(make: Callable[...,
     id, url, later = it.cloud.image(), it.site.url("/disk.raw"), it.serve("/a-name-before-it.raw", DATA)
     for each in (url, later):
         assert patch(it, id, add(each)).status == 200
-    eventually(lambda: it.cloud.show(id)["checksum"] == MD5)
+    until(lambda: it.cloud.show(id)["checksum"] == MD5)
     assert [place["url"] for place in it.cloud.show(id)["locations"]] == [url, later]
     listed = it.cloud.call("GET", f"/image/v2/images/{id}/locations", as_="root").json
     assert [place["url"] for place in listed] == [url, later]
@@ -338,7 +332,7 @@ def test_I11_the_old_way_trusts_no_hash_either(make: Callable[..., Web]) -> None
     wrong = {"os_hash_algo": "sha512", "os_hash_value": "0" * 128}
     reply = patch(it, id, add(it.site.url("/disk.raw"), said=wrong))
     assert (reply.status, reply.json["status"], reply.json["locations"]) == (200, "importing", [])
-    eventually(lambda: it.cloud.show(id)["status"] == "queued")
+    until(lambda: it.cloud.show(id)["status"] == "queued")
     queued_without_a_trace(it, id)
 
 

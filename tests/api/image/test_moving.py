@@ -12,6 +12,7 @@ import pytest
 
 from moorage import inlet
 from tests.api.image.test_server import Server, request, server, serving, stored
+from tests.patience import until
 
 __all__ = ["server"]
 ONE = 1 << 20
@@ -183,10 +184,7 @@ def test_slow_and_vanishing_readers_hold_nobody_up(server: Server) -> None:
         client.close()
     before = len(os.listdir(f"/proc/{server.process.pid}/fd"))
     assert server.ask("GET", path)[2] == content
-    until = time.monotonic() + 20
-    while len(os.listdir(f"/proc/{server.process.pid}/fd")) > before:
-        assert time.monotonic() < until, "descriptors are left open"
-        time.sleep(0.05)
+    until(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) <= before, what="descriptors are left open")
 
 
 def test_a_download_whose_image_is_deleted_goes_on_to_its_end(server: Server) -> None:

@@ -10,8 +10,9 @@ from moorage.database import Database
 from moorage.images import allowance
 from moorage.images.records import reservations
 from moorage.operations.records import operations
-from tests.api.image.test_upload import eventually, unfinished
+from tests.api.image.test_upload import unfinished
 from tests.images.cloud import ImageCloud, running
+from tests.patience import until
 
 MIB = 1 << 20
 LIMITS = {"quota_size_total": 3, "quota_count_total": 3, "quota_count_uploading": 1}
@@ -75,7 +76,7 @@ def test_bytes_are_limited_whether_announced_or_not(limited: ImageCloud, announc
     assert limited.upload(one, content(2 * MIB)).status == 204
     assert limited.upload(two, content(2 * MIB)).status == 413
     assert limited.show(two)["status"] == "queued"
-    eventually(lambda: not unfinished(limited), "the refused upload is not over")
+    until(lambda: not unfinished(limited), what="the refused upload is not over")
     assert used(limited) == {"size_total": 2, "stage_total": 0, "count_total": 3, "count_uploading": 0}
     assert limited.upload(two, content(1 * MIB)).status == 204  # exactly full
     assert limited.upload(three, content(4)).status == 413
@@ -104,7 +105,7 @@ def test_of_uploads_at_once_those_pass_that_there_is_room_for(database: Database
             thread.join()
         assert sorted(found) == [204, 204, 413, 413]
         assert used(cloud)["size_total"] == 2
-        eventually(lambda: len(cloud.stores["files"].names()) == 2, "bytes of the refused are left")
+        until(lambda: len(cloud.stores["files"].names()) == 2, what="bytes of the refused are left")
 
 
 def test_an_announced_upload_holds_its_room_while_it_runs(database: Database, state_dir: Any) -> None:
@@ -122,7 +123,7 @@ def test_an_announced_upload_holds_its_room_while_it_runs(database: Database, st
         thread = threading.Thread(target=lambda: answers.append(cloud.upload(first, slow(), headers=headers).status))
         thread.start()
         assert begun.wait(20)
-        eventually(lambda: used(cloud)["size_total"] == 2, "nothing is reserved")
+        until(lambda: used(cloud)["size_total"] == 2, what="nothing is reserved")
         assert used(cloud)["count_uploading"] == 1
         assert cloud.upload(second, b"x" * 2 * MIB).status == 413
         go.set()
@@ -143,7 +144,7 @@ def test_uploads_at_once_are_limited(limited: ImageCloud) -> None:
     thread = threading.Thread(target=lambda: limited.upload(first, slow()))
     thread.start()
     assert begun.wait(20)
-    eventually(lambda: used(limited)["count_uploading"] == 1, "the upload does not count")
+    until(lambda: used(limited)["count_uploading"] == 1, what="the upload does not count")
     assert limited.upload(second, b"x").status == 413
     go.set()
     thread.join()
@@ -153,7 +154,7 @@ def test_uploads_at_once_are_limited(limited: ImageCloud) -> None:
 def test_a_client_that_goes_leaves_nothing_reserved(limited: ImageCloud) -> None:
     id = limited.image()
     limited.upload(id, iter([b"x" * MIB]), headers={"x-openstack-image-size": str(3 * MIB)}, cut=True)
-    eventually(lambda: used(limited)["size_total"] == 0, "the room is still held")
+    until(lambda: used(limited)["size_total"] == 0, what="the room is still held")
     assert limited.upload(id, b"x" * 3 * MIB).status == 204
 
 

@@ -3,23 +3,16 @@
 import hashlib
 import struct
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from moorage.operations.records import OPEN, operations
 from tests.images.cloud import BYTES, ImageCloud, running
+from tests.patience import until
 
 ONE = 1 << 20
-
-
-def eventually(true: Callable[[], Any], what: str = "") -> None:
-    until = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < until, f"never came true: {what}"
-        time.sleep(0.02)
 
 
 def assert_nothing_is_left(cloud: ImageCloud, id: str) -> None:
@@ -29,8 +22,8 @@ def assert_nothing_is_left(cloud: ImageCloud, id: str) -> None:
     assert (image["status"], [image[name] for name in fields]) == ("queued", [None] * 5)
     assert "stores" not in image
     assert cloud.call("GET", f"/image/v2/images/{id}/file").status == 204
-    eventually(lambda: not any(store.names() for store in cloud.stores.values()), "bytes are left")
-    eventually(lambda: not unfinished(cloud), "an operation goes on")
+    until(lambda: not any(store.names() for store in cloud.stores.values()), what="bytes are left")
+    until(lambda: not unfinished(cloud), what="an operation goes on")
     assert cloud.upload(id, b"second try").status == 204
 
 
@@ -70,7 +63,7 @@ def test_no_bytes_are_an_image_too(cloud: ImageCloud) -> None:
 def test_a_client_that_goes_half_way_leaves_nothing(cloud: ImageCloud) -> None:
     id = cloud.image()
     assert cloud.upload(id, chunks(5 * ONE), cut=True).status == 0
-    eventually(lambda: cloud.show(id)["status"] == "queued", "queued")
+    until(lambda: cloud.show(id)["status"] == "queued", what="queued")
     assert_nothing_is_left(cloud, id)
 
 

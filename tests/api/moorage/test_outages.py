@@ -1,8 +1,7 @@
 """A store that is lost and found: each process tells of it in events, and `why` knows of it from all of them."""
 
 import http.client
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from moorage.place import Place
 from tests.api.moorage.following import Reader
+from tests.patience import until
 from tests.server import Process, clear, down
 
 FAR = '[[stores]]\nid = "near"\ndefault = true\n[[stores]]\nid = "far"\npath = "{path}"\n'
@@ -53,13 +53,6 @@ class Site:
 
     def why(self, by: Process, cloud: str = "moorage-admin") -> dict[str, Any]:
         return dict(by.call("GET", "/moorage/v1/why/store/far", token=by.token(cloud)).json["why"])
-
-
-def until(said: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not said():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The wrapper that disables a store which is down keeps the contract, and lets nobody wait for what is known."""
 
 import threading
-import time
 
 import pytest
 
@@ -9,6 +8,7 @@ from moorage.drivers.stores.health import Watched
 from moorage.drivers.stores.memory import MemoryStore
 from moorage.images.store import ObjectUnavailable, StoreUnavailable
 from tests.contracts.stores.contract import BYTES, NAME, StoreContract, put, read
+from tests.patience import until
 
 
 class Breakable(MemoryStore):
@@ -37,15 +37,6 @@ class Breakable(MemoryStore):
         self.asked += 1
         if self.why:
             raise StoreUnavailable(store=self.id, why=self.why)
-
-
-def until(said):
-    """Wait until it is so."""
-    for _ in range(1000):
-        if said():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came to that")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from moorage.drivers.fetch.settings import FetchSettings
 from moorage.images.fetch import SourceDenied, SourceRefused, SourceUnavailable
 from tests.drivers.fetch.corpus import CLOSED, REFUSED
 from tests.drivers.fetch.web import Web, answer, certified, web
+from tests.patience import set_in_the_end
 
 HERE = "127.0.0.1/32"
 DATA = bytes(range(256)) * 1024
@@ -394,9 +395,8 @@ def silent(start: bytes, stopped: threading.Event):
 def test_silence_ends(site, start):
     stopped = threading.Event()
     site.pages["/"] = silent(start, stopped)
-    with pytest.raises(SourceUnavailable, match="nothing came"):
+    with set_in_the_end(stopped), pytest.raises(SourceUnavailable, match="nothing came"):
         read(fetcher(site, idle_timeout_s=0.2).open(site.url("/")))
-    stopped.set()
 
 
 def test_a_trickle_ends_too(site):
@@ -408,9 +408,8 @@ def test_a_trickle_ends_too(site):
             connection.sendall(b"a")
 
     site.pages["/"] = trickle
-    with pytest.raises(SourceUnavailable, match="takes too long"):
+    with set_in_the_end(stopped), pytest.raises(SourceUnavailable, match="takes too long"):
         read(fetcher(site, time_limit_s=0.5).open(site.url("/")))
-    stopped.set()
 
 
 def test_whoever_wants_no_more_is_heard_while_the_source_is_silent(site):
@@ -422,9 +421,8 @@ def test_whoever_wants_no_more_is_heard_while_the_source_is_silent(site):
 
     stopped = threading.Event()
     site.pages["/"] = silent(b"", stopped)
-    with pytest.raises(Enough):
+    with set_in_the_end(stopped), pytest.raises(Enough):
         fetcher(site, idle_timeout_s=60.0).open(site.url("/"), check=check)
-    stopped.set()
 
 
 def test_memory_does_not_grow_with_the_data(site):
