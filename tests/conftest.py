@@ -13,6 +13,7 @@ import pytest
 from moorage.database import Database
 from moorage.database.migrate import upgrade
 from moorage.drivers.processes import Identity
+from moorage.place import Place
 from tests import postgres, radosgw
 from tests import test_house as house
 
@@ -66,18 +67,19 @@ def state_directory() -> Iterator[Path]:
         yield path
     finally:
         _end_daemons(path)
-        shutil.rmtree(path, ignore_errors=True)
+        for log in path.parent.glob(f"{path.name}-*.log"):  # of the processes that tests.server starts
+            log.unlink(missing_ok=True)
+        for directory in (path, Place(path).sockets):
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _end_daemons(path: Path) -> None:
-    """End the storage daemons and gates that a test has left to whoever comes next: nobody does."""
-    for record in path.rglob("run/daemons/*.json"):
+    """End the storage daemons, gates and servers of copies that a test has left to whoever comes next: nobody does."""
+    for record in (*path.rglob("run/daemons/*.json"), *path.rglob("run/copies/*.json")):
         with contextlib.suppress(OSError, ValueError):
             said = json.loads(record.read_text())
-            for process in [
-                said["process"],
-                *(entry["gate"] for entry in said["entries"].values() if entry.get("gate")),
-            ]:
+            gates = [entry["gate"] for entry in said.get("entries", {}).values() if entry.get("gate")]
+            for process in (said["process"], *gates):
                 Identity(process["pid"], process["start"], process["boot"]).end(5)
 
 

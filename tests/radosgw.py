@@ -13,7 +13,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 import urllib.request
 import uuid
@@ -23,7 +22,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import born, free_port
+from tests.postgres import free_port
+from tests.runs import born, clear_away_dead, kill, new_home
 
 HOMES = "moorage-ceph-"  # in the temporary directory: one for each run
 PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
@@ -143,9 +143,8 @@ def missing() -> list[str]:
 
 def start(engine: str = IN_MEMORY) -> Mapping[str, str]:
     """Start a cluster and a gateway in a new directory; objects are kept as `engine` says."""
-    clear_away_dead_runs()
-    home = Path(tempfile.mkdtemp(prefix=HOMES, dir="/tmp"))
-    (home / "run").write_text(json.dumps(born(int(os.environ.get("MOORAGE_TEST_RUN", os.getpid())))))
+    clear_away_dead(HOMES, end)
+    home = new_home(HOMES)
     try:
         return _started(home, engine)
     except BaseException:
@@ -283,19 +282,5 @@ def daemons(home: Path) -> Iterator[int]:
 def end(home: Path) -> None:
     """Stop the daemons of `home` at once, by the pids that it has kept, and remove its files."""
     for pid in daemons(home):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-            for _ in range(100):
-                if born(pid)[1] is None:
-                    break
-                time.sleep(0.05)
+        kill(pid, signal.SIGKILL)
     shutil.rmtree(home, ignore_errors=True)
-
-
-def clear_away_dead_runs() -> None:
-    """Stop the clusters of test runs that were killed."""
-    for home in Path("/tmp").glob(HOMES + "*"):
-        with contextlib.suppress(FileNotFoundError, PermissionError, ValueError):
-            run_ = json.loads((home / "run").read_text())
-            if born(run_[0])[1] != run_[1]:
-                end(home)

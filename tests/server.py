@@ -113,7 +113,7 @@ class Process:
     def end(self) -> int:
         """SIGTERM; the exit status."""
         self.popen.terminate()
-        return self.popen.wait(20)
+        return self.popen.wait(60)
 
 
 def down(state: Path, **environment: str) -> str:
@@ -125,7 +125,7 @@ def clear(place: Place) -> None:
     """Remove what processes that are gone leave beside the state directory: the directory of sockets, and logs."""
     shutil.rmtree(place.sockets, ignore_errors=True)
     for log in place.state.parent.glob(f"{place.state.name}-*.log"):
-        log.unlink()
+        log.unlink(missing_ok=True)
 
 
 def moorage(state: Path, *words: str, **environment: str) -> str:

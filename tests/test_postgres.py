@@ -13,6 +13,7 @@ from sqlalchemy import select
 from moorage.database import Database
 from moorage.database.migrate import applied, known, upgrade
 from tests import postgres
+from tests.runs import clear_away_dead
 
 
 def test_a_database_of_each_engine_answers(database_url: str) -> None:
@@ -63,7 +64,7 @@ def test_the_server_of_a_killed_run_is_stopped_by_the_next(tmp_path: Path) -> No
     run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, cwd=root)
     note = json.loads(run.stdout)
     psycopg.connect(note["url"] + "/postgres").close()
-    postgres.clear_away_dead_runs()
+    clear_away_dead(postgres.HOMES, postgres.end)
     assert not Path(note["home"]).exists()
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(note["url"] + "/postgres")

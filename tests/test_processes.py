@@ -19,8 +19,6 @@ from tests.server import Process, down, moorage
 def state(state_dir: Path) -> Iterator[Path]:
     yield state_dir
     down(state_dir)
-    for log in state_dir.parent.glob(f"{state_dir.name}-*.log"):
-        log.unlink()
 
 
 def daemons(state: Path) -> list[int]:

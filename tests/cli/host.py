@@ -1,7 +1,6 @@
 """A real Moorage on this host and the real command line, with nothing left of either afterwards."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -10,7 +9,7 @@ from typing import Any
 
 from moorage.place import Place
 from tests.drivers.loops import left
-from tests.server import Process, down
+from tests.server import Process, clear, down
 
 
 class Host:
@@ -69,9 +68,7 @@ class Host:
             self.server.end()
         down(self.state)
         assert self.left() == []
-        shutil.rmtree(self.place.sockets, ignore_errors=True)
-        for log in self.state.parent.glob(f"{self.state.name}-*.log"):
-            log.unlink()
+        clear(self.place)
 
 
 def _admin(server: Process) -> str:

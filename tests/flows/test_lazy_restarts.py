@@ -39,8 +39,6 @@ def state(state_dir: Path) -> Iterator[Path]:
     configure(state_dir, rate=1)
     yield state_dir
     down(state_dir)
-    for log in state_dir.parent.glob(f"{state_dir.name}-*.log"):
-        log.unlink()
 
 
 def configure(state: Path, rate: int) -> None:

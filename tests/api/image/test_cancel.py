@@ -9,8 +9,9 @@ from moorage.images.method import Remote, Source
 from moorage.operations.records import operations
 from tests.api.image.test_copies import copy
 from tests.api.image.test_import import DATA, WEB, Web, cloud, ended, gate, staged, start
-from tests.api.image.test_upload import eventually, unfinished
+from tests.api.image.test_upload import unfinished
 from tests.images.cloud import BYTES, ImageCloud, Reply
+from tests.patience import until
 
 __all__ = ["cloud"]
 
@@ -27,7 +28,7 @@ def cancel(cloud: ImageCloud, operation: str, as_: str = "alice") -> Reply:
 
 
 def at_rest(cloud: ImageCloud) -> None:
-    eventually(lambda: not unfinished(cloud), "an operation goes on")
+    until(lambda: not unfinished(cloud), what="an operation goes on")
 
 
 def bytes_of(cloud: ImageCloud) -> int:
@@ -113,7 +114,7 @@ def test_who_uploads_is_told_that_it_was_cancelled(cloud: ImageCloud) -> None:
         answer = pool.submit(put)
         assert sent.wait(60)
         assert cancel(cloud, doing(cloud, id)).status == 202
-        eventually(lambda: cloud.show(id)["status"] == "queued", "it goes on")
+        until(lambda: cloud.show(id)["status"] == "queued", what="it goes on")
         go_on.set()
         assert answer.result().status == 409
     at_rest(cloud)
