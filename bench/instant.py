@@ -55,14 +55,23 @@ def main() -> None:
                 for disk in disks(folder / "disks", asked.large_gib, asked.image):
                     for store in stores:
                         crowd = asked.at_once if disk.file.name == "small" else 0
-                        print(measure(cloud, disk, store, asked.rounds, asked.reads, crowd), flush=True)
+                        print(row(cloud, disk, store, asked.rounds, asked.reads, crowd), flush=True)
     finally:
         subprocess.run([sys.executable, "-m", "moorage", "down", "--state", str(state)], check=False, timeout=120)
         shutil.rmtree(folder)
 
 
+def row(cloud: Cloud, disk: Disk, store: Place, rounds: int, reads: int, at_once: int) -> str:
+    """What is said of one image in one store; a call that failed is said too, and does not end the table."""
+    try:
+        said = measure(cloud, disk, store, rounds, reads, at_once)
+    except Failed as failure:
+        said = f"failed: {' '.join(str(failure).split())[:300]}".replace("|", "/")
+    return f"| {disk.name} | {store.name} | {said} |"
+
+
 def measure(cloud: Cloud, disk: Disk, store: Place, rounds: int, reads: int, at_once: int) -> str:
-    """One row."""
+    """One row, but for its names."""
     image, put_s = store.put(cloud, disk)
     made: list[str] = []
 
@@ -80,7 +89,7 @@ def measure(cloud: Cloud, disk: Disk, store: Place, rounds: int, reads: int, at_
         crowd = many(one, at_once) if at_once else ""
         seen = f"{reads} of {reads}, {read_ms:.1f}"
         times = f"{put_s:.1f} | {path} | {first:.0f} | {later:.0f} | {how['bytes'] / MIB:.1f} | {seen}"
-        return f"| {disk.name} | {store.name} | {times} | {crowd} | {os.getloadavg()[0]:.0f} |"
+        return f"{times} | {crowd} | {os.getloadavg()[0]:.0f}"
     finally:
         for volume in made:
             delete_volume(cloud, volume)

@@ -2,7 +2,8 @@
 The stores that images are put into here: of every kind that Moorage has, each a real one.
 
 S3 and Swift are Ceph's gateway, started for this on a file that compresses what it gets: what is sent and fetched is
-all of an image, what is kept is little more than its data.  The web server is nginx.
+all of an image, what is kept is little more than its data.  It shares the machine with whoever asks it, and is given
+more time than stores usually are.  The web server is nginx.
 """
 
 import hashlib
@@ -61,6 +62,7 @@ endpoint = "{url}"
 bucket = "{bucket}"
 access_key = "{access}"
 secret_key_file = "{keys}/s3"
+timeout_s = 300.0
 
 [[stores]]
 id = "swift"
@@ -70,6 +72,7 @@ auth_url = "{url}/auth/v1.0"
 auth_version = "1"
 user = "{swift_user}"
 key_file = "{keys}/swift"
+timeout_s = 300.0
 """
 
 
