@@ -94,9 +94,12 @@ class Remote:
         """The whole answer, for those who repeat a request themselves."""
         response = self.open(method, url, headers, body)
         try:
-            return Answer(response.status, response.headers, self._whole(response))
-        finally:
-            response.release_conn()
+            answer = Answer(response.status, response.headers, self._whole(response))
+        except BaseException:
+            response.close()  # there may be more of it on the way, which is no answer to anything else
+            raise
+        response.release_conn()
+        return answer
 
     def open(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: "bytes | Paced" = b""
@@ -121,7 +124,6 @@ class Remote:
         while piece := piece_of(response, self.silence_s):
             body += piece
             if len(body) > _LONGEST_ANSWER:
-                response.close()
                 raise Unanswered("its answer has no end")
         return bytes(body)
 
