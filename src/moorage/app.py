@@ -28,10 +28,9 @@ from moorage.drivers.certificates.directory import DirectoryCertificates
 from moorage.drivers.compute import HttpCompute, Reach
 from moorage.drivers.connectors import registry as connectors
 from moorage.drivers.fetch.client import GuardedFetch
-from moorage.drivers.remotes.glance import GlanceDownload
 from moorage.drivers.stores import registry as stores
 from moorage.drivers.stores.health import Watched
-from moorage.drivers.stores.volume.build import Around
+from moorage.drivers.stores.volume.around import Around
 from moorage.drivers.transformations import registry as transformations
 from moorage.duty import HostDuty
 from moorage.flows import hydrate_copy, mend_volume
@@ -245,7 +244,11 @@ class App:
 
     def _remotes(self) -> dict[str, Method]:
         """The way to import from other clouds, where the configuration names any."""
-        return {GlanceDownload.name: GlanceDownload(self.config.remotes)} if self.config.remotes else {}
+        if not self.config.remotes:
+            return {}
+        from moorage.drivers.remotes.glance import GlanceDownload
+
+        return {GlanceDownload.name: GlanceDownload(self.config.remotes)}
 
     def _staging(self) -> Store:
         root = self.config.images.staging_path or self.config.state

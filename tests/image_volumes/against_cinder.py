@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from moorage.drivers.stores.volume.build import Around, build
+from moorage.drivers.stores.volume.around import Around
+from moorage.drivers.stores.volume.build import build
 from moorage.drivers.stores.volume.settings import VolumeStoreSettings
 from moorage.drivers.stores.volume.store import VolumeStore
 from moorage.images.store import StoreUnavailable

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from moorage.drivers.stores.volume.build import Around, build
+from moorage.drivers.stores.volume.around import Around
+from moorage.drivers.stores.volume.build import build
 from moorage.drivers.stores.volume.settings import VolumeStoreSettings
 from moorage.drivers.stores.volume.store import VolumeStore
 from moorage.images.store import StoreMisconfigured, StoreUnavailable
@@ -96,7 +97,8 @@ def test_a_reader_that_is_killed_is_cleared_away_by_the_next_process(make, elsew
     volume = store.volume(NAME)
     script = (
         "import sys, threading; from pathlib import Path\n"
-        "from moorage.drivers.stores.volume.build import Around, build\n"
+        "from moorage.drivers.stores.volume.around import Around\n"
+        "from moorage.drivers.stores.volume.build import build\n"
         "from moorage.drivers.stores.volume.settings import VolumeStoreSettings\n"
         f"s = build('far', VolumeStoreSettings(auth_url='http://127.0.0.1:{elsewhere.port}/identity/v3', "
         f"username='demo', project='demo', secret_file='{elsewhere.state}/keys/demo.password'), "

@@ -10,7 +10,8 @@ import pytest
 from moorage.client.wire import Refusal
 from moorage.core.errors import Problem
 from moorage.drivers.stores.volume import nbd, writer
-from moorage.drivers.stores.volume.build import Around, build
+from moorage.drivers.stores.volume.around import Around
+from moorage.drivers.stores.volume.build import build
 from moorage.drivers.stores.volume.settings import VolumeStoreSettings
 from moorage.drivers.stores.volume.store import VolumeStore
 from moorage.images.store import LocationRefused, ObjectUnavailable, StoreUnavailable

@@ -5,8 +5,6 @@ from typing import Protocol
 
 from moorage.drivers.backends.files.rights import Rights
 from moorage.drivers.programs import Helpers
-from moorage.drivers.transformations.conversion import Conversion
-from moorage.drivers.transformations.decompression import Decompression
 from moorage.images.transformation import Transformation
 
 
@@ -27,7 +25,11 @@ def build(stores: Iterable[Wishes], rights: Rights) -> tuple[Transformation, ...
     targets = {store.id: store.convert for store in stores if store.convert}
     found: list[Transformation] = []
     if unpacking:
+        from moorage.drivers.transformations.decompression import Decompression
+
         found.append(Decompression(unpacking))
     if targets:
+        from moorage.drivers.transformations.conversion import Conversion
+
         found.append(Conversion(targets, rights, Helpers()))
     return tuple(found)

@@ -2,34 +2,22 @@
 
 import os
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from moorage.client.clouds import Cloud
 from moorage.client.session import Session as Outside
 from moorage.drivers import secrets
+from moorage.drivers.stores.volume.around import Around
 from moorage.drivers.stores.volume.doors import open_door
 from moorage.drivers.stores.volume.holding import Holder
 from moorage.drivers.stores.volume.register import Register
-from moorage.drivers.stores.volume.service import BlockStorage, Session
+from moorage.drivers.stores.volume.service import BlockStorage
 from moorage.drivers.stores.volume.settings import VolumeStoreSettings
 from moorage.drivers.stores.volume.store import VolumeStore
 from moorage.images.store import StoreMisconfigured
 
 OUR_TYPE = "multiattach"  #: there from the first start on
-
-
-@dataclass(frozen=True)
-class Around:
-    """What a store of volumes is given by the process that it is in."""
-
-    host: str  #: this host's name, as our Block Storage knows it
-    ours: Session  #: our own Block Storage, asked in the name of Moorage's own user
-    folder: Path | None = None  #: where attachments elsewhere are written down
-    owner_of: Callable[[str], str | None] = lambda image: None  #: the project of an image
-    trim: Callable[[str, int], None] | None = None  #: makes a volume of ours shorter
 
 
 def build(id: str, settings: VolumeStoreSettings, around: Around) -> VolumeStore:

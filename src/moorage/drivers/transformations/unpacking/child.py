@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 sys.path.append(str(Path(__file__).parent))
-from zipped import BadZip, ZipDecompressor  # type: ignore[import-not-found]
+from zipped import BAD, BadZip, ZipDecompressor  # type: ignore[import-not-found]
 
 STEP_BYTES = 256 << 10
 PIECE_BYTES = 1 << 20
 LARGEST_WINDOW_LOG = 27  #: of zstd: 128 MiB
 XZ_MEMORY_BYTES = 160 << 20
 NO_NEW_PRIVS = 38
-BAD = 3  #: the exit status that says: standard error tells what is wrong with the data
 
 
 class Bad(Exception):
@@ -119,6 +118,12 @@ def emit(data: bytes) -> None:
         view = view[os.write(1, view) :]
 
 
+def complain(what: bytes) -> int:
+    """Say what is wrong with the data."""
+    os.write(2, what)
+    return int(BAD)
+
+
 def main() -> int:
     packing, memory_bytes, cpu_s, uid = sys.argv[1], *map(int, sys.argv[2:5])
     try:
@@ -127,19 +132,15 @@ def main() -> int:
         confine(memory_bytes, cpu_s, uid)
         unpack(make)
     except (Bad, BadZip) as bad:
-        os.write(2, str(bad).encode())
-        return BAD
+        return complain(str(bad).encode())
     except MemoryError:
-        os.write(2, b"it takes too much memory")
-        return BAD
+        return complain(b"it takes too much memory")
     except BrokenPipeError:
         return 0  # nobody wants any more
     except (zlib.error, lzma.LZMAError, EOFError, ValueError) as error:
-        os.write(2, b"it takes too much memory" if "emory" in str(error) else b"it is damaged")
-        return BAD
+        return complain(b"it takes too much memory" if "emory" in str(error) else b"it is damaged")
     except Exception as error:
-        os.write(2, b"it is damaged" if type(error).__name__ == "ZstdError" else type(error).__name__.encode())
-        return BAD
+        return complain(b"it is damaged" if type(error).__name__ == "ZstdError" else type(error).__name__.encode())
     return 0
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from moorage.core.errors import TooLarge
 from moorage.drivers.backends.files.rights import SANDBOX_ID
 from moorage.drivers.programs import SURROUNDINGS, ProgramFailed
-from moorage.drivers.transformations.unpacking.child import BAD
 from moorage.drivers.transformations.unpacking.packing import PACKINGS, PackingRefused
+from moorage.drivers.transformations.unpacking.zipped import BAD
 
 CHILD = Path(__file__).with_name("child.py")
 MEMORY_LIMIT_BYTES = 512 << 20

@@ -12,6 +12,7 @@ _END_64, _LOCATOR_64, _DESCRIPTOR = b"PK\x06\x06", b"PK\x06\x07", b"PK\x07\x08"
 _ENCRYPTED, _SIZES_FOLLOW = 1 | 1 << 6 | 1 << 13, 1 << 3
 _STORED, _DEFLATED = 0, 8
 _IN_64 = 0xFFFFFFFF
+BAD = 3  #: the exit status of the process that unpacks which says: standard error tells what is wrong with the data
 _TAIL_BYTES = 256 << 10  #: of everything behind the data of one file
 
 
