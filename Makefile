@@ -26,7 +26,7 @@ fresh:    # the README's two commands, then `make test`, in a new Debian 12 (roo
 
 tour conformance chaos bench:   # guided tour | unmodified clients, recorded | crash points, crowds, harm under load | measurements: `run` or `__main__.py` there
 	@test -e $@/run || test -e $@/__main__.py || { echo "make $@: $@/run does not exist yet" >&2; exit 2; }
-	@scripts/setup test
+	@scripts/setup $(if $(filter bench,$@),bench,test)
 	@if test -e $@/run; then exec $@/run $(ARGS); else exec .venv/bin/python -m $@ $(ARGS); fi
 
 cinder:   # the store of volumes against a real Cinder, which OS_* variables name (tests/image_volumes/against_cinder.py)

@@ -16,7 +16,7 @@ import botocore.session
 
 from bench.cloud import Cloud, Failed
 from bench.disks import Disk
-from bench.images import nginx
+from bench.web import nginx
 from tests import radosgw
 
 NEAR, FAR, VOLUME, S3, SWIFT = "files", "files, elsewhere", "volume", "s3", "swift"
@@ -120,6 +120,7 @@ class Place:
 
     def __init__(self, name: str, web: str) -> None:
         self.name, self._web = name, web
+        self.id = {NEAR: "near", FAR: "far"}.get(name, name)
 
     def put(self, cloud: Cloud, disk: Disk) -> tuple[str, float]:
         """An image of the disk, active; its id, and how many seconds that took."""
@@ -130,7 +131,7 @@ class Place:
         if self.name in (WEB, WEB_HASHED):
             self._locate(cloud, image, disk, {"validation_data": said} if said else {})
         else:
-            cloud.upload(image, disk.file, {NEAR: "near", FAR: "far"}.get(self.name, self.name))
+            cloud.upload(image, disk.file, self.id)
         return image, time.monotonic() - before
 
     def _locate(self, cloud: Cloud, image: str, disk: Disk, more: Mapping[str, object]) -> None:
