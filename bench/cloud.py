@@ -38,6 +38,11 @@ class Cloud:
         self._local = threading.local()
         self.login()
 
+    def hang_up(self) -> None:
+        """Close the connections: the next request has a new one, however long it waits."""
+        for connection in self._local.__dict__.get("kept", {}).values():
+            connection.close()
+
     def login(self) -> None:
         """Get a token for the project, and the public endpoints."""
         auth = self._settings["auth"]

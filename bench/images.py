@@ -4,11 +4,12 @@ What an upload costs beside pure hashing, and a download beside nginx: python -m
 Starts a Moorage of its own with stores of several kinds (`bench/places.py`) and, where it is installed, nginx on the
 same file, and takes turns between them, so that whatever else the machine does meets all alike. Hashing is md5 and
 sha512, each in a thread of its own, of bytes from the page cache; "hashing and writing" is these and the digests of
-chunks beside a plain write and fsync of the same bytes. Prints two tables.
+chunks beside a plain write and fsync of the same bytes. Prints two tables, and puts them `--into` a page.
 """
 
 import argparse
 import hashlib
+import io
 import os
 import shutil
 import statistics
@@ -18,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, redirect_stdout
 from pathlib import Path
 
 from bench.cloud import Cloud
@@ -34,6 +35,7 @@ COLUMNS = (
     "what", "best s", "median s", "MiB/s at best", "of hashing alone", "of hashing and writing", "server CPU s",
     "peak memory, MiB more", "load",
 )  # fmt: skip
+MARKS = ("<!-- bench.images -->", "<!-- end -->")
 Timed = Callable[[], None]
 
 
@@ -45,7 +47,34 @@ def main() -> None:
     parser.add_argument(
         "--store", action="append", choices=[*STORES, FAR], help="only these; several times for several"
     )
+    parser.add_argument(
+        "--into", type=Path, help="a page whose tables, between two marks, are replaced by the new ones"
+    )
     asked = parser.parse_args()
+    told = Told()
+    with redirect_stdout(told):
+        measure(asked.mib, asked.rounds, asked.store or list(STORES))
+    if asked.into:
+        told.replace(asked.into)
+
+
+class Told(io.StringIO):
+    """What is printed, and printed at once as well."""
+
+    def write(self, text: str) -> int:
+        print(text, end="", file=sys.__stdout__, flush=True)
+        return super().write(text)
+
+    def replace(self, page: Path) -> None:
+        """Put it between the marks in the page."""
+        before, begin, rest = page.read_text().partition(MARKS[0])
+        _, end, after = rest.partition(MARKS[1])
+        assert begin and end, f"{page} has no place for the tables"
+        page.write_text(f"{before}{begin}\n{self.getvalue()}{end}{after}")
+
+
+def measure(mib: int, rounds: int, kinds: Sequence[str]) -> None:
+    """Everything, in turns."""
     folder = Path(tempfile.mkdtemp(prefix="bench-images-", dir="/tmp"))
     folder.chmod(0o711)
     (folder / "disks").mkdir(mode=0o711)
@@ -53,12 +82,12 @@ def main() -> None:
     state = folder / "state"
     os.environ["OS_CLIENT_CONFIG_FILE"] = str(state / "clouds.yaml")
     try:
-        file = random_file(folder / "disks" / "random", asked.mib)
-        with places(folder, asked.store or list(STORES)) as (config, stores), running(state, config) as pid:
-            print(f"{os.cpu_count()} cores, {asked.mib} MiB, {asked.rounds} rounds in turns\n")
+        file = random_file(folder / "disks" / "random", mib)
+        with places(folder, kinds) as (config, stores), running(state, config) as pid:
+            print(f"{os.cpu_count()} cores, {mib} MiB, {rounds} rounds in turns\n")
             cloud = Cloud("moorage-admin")
-            uploads(cloud, file, stores, pid, asked.rounds)
-            downloads(cloud, file, stores, pid, asked.rounds, folder / "web")
+            uploads(cloud, file, stores, pid, rounds)
+            downloads(cloud, file, stores, pid, rounds, folder / "web")
     finally:
         subprocess.run(
             [sys.executable, "-m", "moorage", "down", "--state", str(state)], check=False, capture_output=True
@@ -129,6 +158,7 @@ def downloads(cloud: Cloud, file: Path, stores: Sequence[Place], pid: int, round
     with nginx(folder, file) as (port, nginx_pid):
         sources = [Source(NGINX, f"127.0.0.1:{port}", f"/{file.name}", nginx_pid)] if port else []
         for store in stores:
+            cloud.hang_up()
             image = new_image(cloud)
             cloud.upload(image, file, store.id)
             sources.append(Source(store.name, host, f"/{path}/images/{image}/file", pid, token))
@@ -180,6 +210,7 @@ def new_image(cloud: Cloud) -> str:
 
 def upload_and_delete(cloud: Cloud, file: Path, store: Place) -> None:
     """An upload; the deletion behind it takes little."""
+    cloud.hang_up()  # others had their turns meanwhile, perhaps for longer than a connection is kept
     image = new_image(cloud)
     cloud.upload(image, file, store.id)
     cloud.call("DELETE", f"{cloud.image}/images/{image}")
