@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -143,32 +144,43 @@ def test_image_lp_2138675_2152110_neither_a_redirection_nor_a_name_that_changes_
     place: Place, site: Web
 ) -> None:
     site.pages["/inside"] = answer(200, DATA)
-    with web() as open_one:
-        answers = iter(["203.0.113.7"] * 2)
+    outside = 0  #: how often the name still leads outside
 
-        def resolve(name: str, port: int) -> list[str]:
-            return [next(answers, "127.0.0.1")] if name == "changing.example.org" else ["127.0.0.2"]
+    def resolve(name: str, port: int) -> list[str]:
+        nonlocal outside
+        outside -= 1
+        return ["203.0.113.7" if outside >= 0 else "127.0.0.1"]
 
-        fetch = GuardedFetch(
-            FetchSettings(
-                allowed_ports=(site.port, open_one.port), allowed_networks=("127.0.0.2/32",), connect_timeout_s=1.0
-            ),
-            resolve,
-        )
-        for cloud in place.cloud.clouds:
-            cloud.rooms.methods = {WebDownload.name: WebDownload(fetch)}  # type: ignore[misc]
-        id = place.cloud.next.image()
-        for name in ("changing.example.org",):
-            for _ in range(3):
-                reply = ask(place, id, f"http://{name}:{site.port}/inside", "one")
-                assert reply.status in (202, 400, 403)
-                nothing_is_left(place, id)
+    opened(place, site, resolve, connect_timeout_s=1.0)
+    id = place.cloud.next.image()
+    for outside in range(4):
+        reply = ask(place, id, f"http://changing.example.org:{site.port}/inside", "one")
+        assert reply.status in (202, 400, 403)
+        nothing_is_left(place, id)
+        assert outside < 0, "the name was never asked for again"
+    assert site.asked == []
     here(place, site)
-    closed = f"http://127.0.0.3:{site.port}/inside"
-    site.pages["/moved"] = answer(302, Location=closed)
-    assert ask(place, id, site.url("/moved"), "one").status == 202
-    nothing_is_left(place, id)
-    assert not [head for head in site.asked if head.startswith("GET /inside")]
+    with neighbour(site) as other:
+        site.pages["/moved"] = answer(302, Location=f"http://127.0.0.3:{site.port}/inside")
+        assert ask(place, id, site.url("/moved"), "one").status == 202
+        nothing_is_left(place, id)
+        assert [head.split()[1] for head in site.asked] == ["/moved"]
+        assert other.asked == []
+        opened(place, site, allowed_networks=("127.0.0.0/8",))  # were it open, the image would be there
+        assert ask(place, id, site.url("/moved"), "one").status == 202
+        place.rest()
+        assert (place.cloud.data(id).body, len(other.asked)) == (DATA, 1)
+
+
+@contextmanager
+def neighbour(site: Web) -> Iterator[Web]:
+    """A server at the same port of another address of this machine, with the same image."""
+    other = Web(host="127.0.0.3", port=site.port)
+    other.pages["/inside"] = other.pages["/image"] = answer(200, DATA)
+    try:
+        yield other
+    finally:
+        other.close()
 
 
 def test_image_lp_2127798_a_place_shows_no_credentials_of_its_store(
@@ -271,7 +283,10 @@ def test_image_lp_2161330_a_place_inside_is_refused_however_it_is_written(adopti
     for host in INSIDE:
         if host not in ("127.0.0.1", "user@127.0.0.1", "localhost", "127.0.0.1."):
             assert say(place, id, f"http://{host}:{site.port}/image").status >= 400, host
-    assert say(place, id, site.url("/moved")).status >= 400
+    with neighbour(site) as other:
+        assert say(place, id, site.url("/moved")).status >= 400
+        assert say(place, id, f"http://127.0.0.3:{site.port}/image").status >= 400
+        assert other.asked == []
     assert say(place, id, "file:///etc/passwd").status >= 400
     assert not [head for head in site.asked if head.startswith("GET /image")]
     assert_untouched(place, id)

@@ -17,14 +17,14 @@ from cryptography.x509.oid import NameOID
 class Web:
     """Answers `GET path` with `pages[path]`: bytes, or what writes them to the connection and then hangs up."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
         self.pages: dict[str, bytes | Callable[[socket.socket], None]] = {}
         self.asked: list[str] = []  #: the heads of all requests
         self.names: list[str | None] = []  #: what TLS clients said whom they look for
         self._tls = tls
         if tls is not None:
             tls.sni_callback = lambda _, name, __: self.names.append(name)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, port))
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._serve, daemon=True).start()
 
