@@ -1,5 +1,6 @@
 """Imports and copies that fail, meet one another or meet a deletion, by two services with several stores."""
 
+import gzip
 import hashlib
 import os
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from moorage.database import Database
+from moorage.drivers.transformations.decompression import Decompression
 from tests.image_faults.stores import PATIENCE_S, Moody
 from tests.image_faults.twins import Twins, at_once, twins
 from tests.images.cloud import BYTES, JSON, Reply
@@ -353,6 +355,17 @@ def test_image_lp_1885725_a_copy_is_what_was_copied(place: Place) -> None:
     same = ("size", "virtual_size", "checksum", "os_hash_value", "disk_format", "container_format")
     assert [after[key] for key in same] == [before[key] for key in same]
     assert {place.content_in(store, id) for store in ("one", "two", "three")} == {DATA}
+    for cloud in place.cloud.clouds:
+        cloud.rooms.transformations = (Decompression({"two"}),)  # of what is imported there
+    packed = gzip.compress(DATA[:300_000] * 4, 1)
+    for store, first in (("one", packed), ("two", DATA[:300_000] * 4)):
+        id = place.cloud.next.image()
+        assert place.stage(id, packed).status == 204
+        assert place.take_in(id, store).status == 202
+        place.rest()
+        assert place.take_in(id, method=COPY, all_stores=True).status == 202
+        place.rest()
+        assert {place.content_in(each, id) for each in ("one", "two", "three")} == {first}
 
 
 def test_image_lp_1884587_who_does_not_own_an_image_does_not_copy_it(place: Place) -> None:
