@@ -50,7 +50,7 @@ class World:
 @pytest.fixture
 def patience_s():
     """How long the remote store waits for its service."""
-    return 1.0
+    return 3.0
 
 
 @pytest.fixture(params=["s3", "swift"])
