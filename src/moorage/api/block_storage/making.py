@@ -1,6 +1,7 @@
 """What is asked of a new volume, made out of a request: its source, size, type and place."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from moorage.api.block_storage import keys, policy
@@ -9,7 +10,7 @@ from moorage.core.errors import Malformed
 from moorage.core.ids import is_uuid
 from moorage.database import Transaction
 from moorage.flows import volume_from_image, volume_from_volume
-from moorage.flows.images.stores import by_weight, in_our_volumes
+from moorage.flows.images.stores import beside, far, in_our_volumes
 from moorage.images.outgoing import Usable
 from moorage.volumes import custody, quota, services, volume, volume_type
 from moorage.volumes.errors import InvalidInput, NotMadeYet
@@ -35,9 +36,9 @@ def made(tx: Transaction, request: Request) -> Mapping[str, Any]:
     if asked["imageRef"] is not None:
         source = volume_from_image.Source(
             image_id(asked["imageRef"]),
-            lambda name: near_stores(request, name),
+            partial(beside, request.rooms),
             in_our_volumes(request.rooms),
-            far_stores(request),
+            far(request.rooms),
             request.rooms.settings.images.property_protections,
             request.rooms.certificates,
         )
@@ -164,17 +165,3 @@ def image_id(reference: str) -> str:
     """The id or name that an image reference gives, which may be a URL that ends in it."""
     last = reference.rstrip("/").rpartition("/")[2]
     return last if "/" in reference and is_uuid(last) else reference
-
-
-def near_stores(request: Request, backend_name: str) -> list[str]:
-    """The stores that volumes of the backend can lie on: it sees their objects under their names."""
-    settings = request.rooms.settings
-    one = next(b for b in settings.backends if b.name == backend_name)
-    return [store.id for store in settings.stores if (store.kind, store.path) == (one.kind, one.path)]
-
-
-def far_stores(request: Request) -> list[str]:
-    """The stores from which backends can copy."""
-    if not all(one.traits.copies for one in request.rooms.backends.values()):
-        return []
-    return by_weight(request.rooms, request.rooms.stores)

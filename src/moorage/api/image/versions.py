@@ -6,7 +6,7 @@ from typing import Any
 
 from moorage.api.request import Answer, Request
 
-FEATURES = frozenset({"stores"})  #: that this release has, of those that versions stand for
+FEATURES = frozenset({"stores"})  #: of those that versions stand for; stores are served as stores even if there is one
 
 # fmt: off
 ROWS = (

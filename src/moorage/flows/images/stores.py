@@ -84,15 +84,21 @@ def asked(rooms: Rooms, id: str) -> str:
     return usable(rooms, id)
 
 
-def showing(rooms: Rooms, backend: str) -> list[str]:
-    """The stores that can show layers of the backend: those that are kept where it is."""
+def beside(rooms: Rooms, backend: str) -> list[str]:
+    """The stores that are kept where the backend is: it sees their objects under their names."""
     settings = rooms.settings
     places = {(one.kind, one.path) for one in settings.backends if one.name == backend}
-    return [
-        store.id
-        for store in settings.stores
-        if (store.kind, store.path) in places and store.id in rooms.stores and rooms.stores[store.id].traits.shows
-    ]
+    return [store.id for store in settings.stores if (store.kind, store.path) in places]
+
+
+def showing(rooms: Rooms, backend: str) -> list[str]:
+    """The stores that can show layers of the backend."""
+    return [id for id in beside(rooms, backend) if id in rooms.stores and rooms.stores[id].traits.shows]
+
+
+def far(rooms: Rooms) -> list[str]:
+    """The stores from which every backend can copy, the heaviest first."""
+    return by_weight(rooms, rooms.stores) if all(one.traits.copies for one in rooms.backends.values()) else []
 
 
 def in_our_volumes(rooms: Rooms) -> list[str]:
