@@ -13,6 +13,7 @@ from moorage.database import Database
 from moorage.database.migrate import upgrade
 from moorage.flows.images import hash_image, locate
 from moorage.flows.images.locate import Found, Said
+from moorage.flows.pace import Pace
 from moorage.flows.registry import FLOWS
 from moorage.images.image import State as Image
 from moorage.images.records import digests, hashes, images, properties, tasks
@@ -243,7 +244,7 @@ def test_the_pace_is_kept_and_what_ends_the_work_is_heard_while_it_sleeps() -> N
     def check() -> None:
         asked[0] += 1
 
-    pace = hash_image.Pace(10, check, clock=lambda: now[0], sleep=sleep)
+    pace = Pace(10, check, clock=lambda: now[0], sleep=sleep)
     for _ in range(100):
         pace.passed(1 << 20)
     assert 9 <= now[0] <= 10.1

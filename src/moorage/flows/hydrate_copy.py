@@ -14,6 +14,7 @@ from moorage.core.ids import new_uuid
 from moorage.database import Transaction
 from moorage.flows.images.clear import clear_if_forsaken
 from moorage.flows.images.stores import store_of
+from moorage.flows.pace import Pace
 from moorage.flows.rooms import Rooms
 from moorage.flows.turns import turn
 from moorage.flows.volume_layers import backend_of
@@ -32,7 +33,6 @@ KIND = "hydrate-copy"
 YEARS_S = 10 * 365 * 86400.0
 RESUME_S = 60.0
 WRITE_DOWN_S = 1.0  #: how often it is written down how far it has come
-MIB = 1 << 20
 
 
 class Hindered(Problem):
@@ -147,23 +147,18 @@ def _hindered(work: Work, problem: Problem) -> Mapping[str, Any]:
     raise Hindered(why=problem.sentence) from problem
 
 
-class Pace:
-    """Keeps to a rate, and looks up now and then whether there is a reason to stop."""
+class Course:
+    """Keeps to a rate, looks up now and then whether there is a reason to stop, and knows how much has been moved."""
 
-    def __init__(self, work: Work, row: Mapping[str, Any]) -> None:
-        self._work, self._row = work, row
-        self._rate = work.rooms.settings.volumes.hydration_mib_per_s * MIB
-        self._begun, self._written = time.monotonic(), float("-inf")
+    def __init__(self, work: Work) -> None:
+        self._work, self._written = work, float("-inf")
+        self._pace = Pace(work.rooms.settings.volumes.hydration_mib_per_s, self.look)
         self.moved = 0
 
     def after(self, moved: int) -> None:
         """Wait as long as `moved` bytes should have taken."""
         self.moved += moved
-        self.look()
-        until = self._begun + self.moved / self._rate if self._rate else 0.0
-        while (left_s := until - time.monotonic()) > 0:
-            time.sleep(min(left_s, 0.2))
-            self.look()
+        self._pace.passed(moved)
 
     def due(self) -> bool:
         """Whether it is time to write down how far it has come."""
@@ -183,21 +178,21 @@ def _hydrate(work: Work, row: Mapping[str, Any]) -> Mapping[str, Any]:
     """Fetch what is missing, chunk by chunk; chunks that readers have fetched meanwhile cost nothing."""
     backend, layer = backend_of(work), row["layer"]
     make(work, row)
-    pace = Pace(work, row)
+    course = Course(work)
     missing = len(backend.missing(layer))
     for chunk in backend.missing(layer):
         moved = backend.fill_copy(layer, chunk)
         missing -= 1
-        if pace.due():  # before the wait: what readers suffer during it is not over
+        if course.due():  # before the wait: what readers suffer during it is not over
             backend.settle_copy(layer)
             there = max(row["size_bytes"] - missing * CHUNK_BYTES, 0)
             if not _progress(work, there, came=moved > 0):
-                return {"bytes": pace.moved + moved}
-        pace.after(moved)
+                return {"bytes": course.moved + moved}
+        course.after(moved)
     if not backend.settle_copy(layer):
         raise Hindered(why="Parts of it are missing still.")
     _complete(work, row)
-    return {"bytes": pace.moved}
+    return {"bytes": course.moved}
 
 
 def make(work: Work, row: Mapping[str, Any]) -> None:
@@ -245,7 +240,7 @@ def _download(work: Work, row: Mapping[str, Any]) -> Mapping[str, Any]:
         os_hash_algo=image["os_hash_algo"] or work.rooms.settings.images.hash_algorithm,
         largest_disk_bytes=work.rooms.settings.images.largest_disk,
     )
-    pace = Pace(work, row)
+    course = Course(work)
     taken: Taken | None = None
 
     def bytes_of_it() -> Iterator[bytes]:
@@ -253,9 +248,9 @@ def _download(work: Work, row: Mapping[str, Any]) -> Mapping[str, Any]:
         for chunk in _source(work, row):
             intake.feed(chunk)
             yield chunk
-            pace.after(len(chunk))
-            if pace.due():
-                _progress(work, pace.moved)
+            course.after(len(chunk))
+            if course.due():
+                _progress(work, course.moved)
         taken = intake.finish()
         _compare(row, image, taken)
 
@@ -266,7 +261,7 @@ def _download(work: Work, row: Mapping[str, Any]) -> Mapping[str, Any]:
             raise
         return _refuse(work, row, problem)
     _complete(work, row, taken)
-    return {"bytes": pace.moved}
+    return {"bytes": course.moved}
 
 
 def _source(work: Work, row: Mapping[str, Any]) -> Iterator[bytes]:

@@ -6,8 +6,7 @@ begins anew; deleted with its image.
 Bytes that are not what was said of them take the image out of use: it is deactivated, with the reason in its events.
 """
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from moorage.database import Transaction
 from moorage.flows.images import beneath
 from moorage.flows.images.filling import Learning
 from moorage.flows.images.stores import by_weight, store_of
+from moorage.flows.pace import Pace
 from moorage.flows.rooms import Rooms
 from moorage.flows.turns import turn
 from moorage.images import location, unhashed
@@ -35,8 +35,6 @@ from moorage.operations.records import State
 KIND = "hash-image"
 DEADLINE_S = 30 * 86400.0
 RETRIES = 1 << 30  #: a store that is away is waited for, as long as the image is there
-MIB = 1 << 20
-LONGEST_NAP_S = 0.5
 
 
 def begin(tx: Transaction, image: Mapping[str, Any], queue: str, algorithm: str | None) -> str:
@@ -189,30 +187,6 @@ def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:
         begin(tx, rows[0], operation["queue"], operation["input"]["hash_algorithm"])
 
 
-class Pace:
-    """Keeps who calls `passed` at `rate_mib` MiB a second on the whole; 0 is as fast as it goes."""
-
-    def __init__(
-        self,
-        rate_mib: int,
-        check: Callable[[], None],
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._rate_bytes, self._check, self._clock, self._sleep = rate_mib * MIB, check, clock, sleep
-        self._due = clock()
-
-    def passed(self, count: int) -> None:
-        """Come back when more may pass; raises what ends the work."""
-        self._check()
-        if not self._rate_bytes:
-            return
-        self._due = max(self._due, self._clock() - LONGEST_NAP_S) + count / self._rate_bytes
-        while (ahead := self._due - self._clock()) > 0:
-            self._sleep(min(ahead, LONGEST_NAP_S))
-            self._check()
-
-
 HASH_IMAGE = Flow(KIND, (Step("hash", compute),), settle=settle, deadline_s=DEADLINE_S, retries=RETRIES)
 
-__all__ = ["HASH_IMAGE", "KIND", "Pace", "begin", "prove", "proving", "read"]
+__all__ = ["HASH_IMAGE", "KIND", "begin", "prove", "proving", "read"]
