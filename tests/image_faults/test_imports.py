@@ -368,6 +368,17 @@ def test_image_lp_1885725_a_copy_is_what_was_copied(place: Place) -> None:
         assert {place.content_in(each, id) for each in ("one", "two", "three")} == {first}
 
 
+def test_the_heaviest_store_is_named_first_and_read_from(place: Place) -> None:
+    id, other = place.in_stores("one", "two", "three"), os.urandom(len(DATA))
+    assert place.cloud.show(id)["stores"] == "three,two,one"
+    (name,) = [name for name in place.stores["three"].names() if f"/{id}/" in name]
+    path = place.stores["three"].path(name)
+    path.chmod(0o600)
+    path.write_bytes(other)  # so that it is seen whose bytes come
+    assert place.cloud.data(id).body == other
+    assert place.cloud.call("GET", f"/{id}/file?prefer=one").body == DATA
+
+
 def test_image_lp_1884587_who_does_not_own_an_image_does_not_copy_it(place: Place) -> None:
     id = place.in_stores("one", visibility="community")
     for who, status in (("bob", 403), ("anna", 403), ("root", 202)):

@@ -19,6 +19,14 @@ REPORTED = (
 #: Rows whose test waits for what it is about. None may be open that is not named here, and none named that is not open.
 OPEN: frozenset[str] = frozenset()
 # fmt: on
+#: What unmodified clients trip over, each with its tests on the page.
+# fmt: off
+CLIENTS = (
+    "discovery", "creation", "upload in chunks", "download", "after deletion", "bad formats", "list", "owner",
+    "members", "tags", "import", "copy-image", "deletion from a store", "deactivation", "store weight",
+    "format enforcement", "http store", "old locations", "caching", "dependency", "scenario", "dashboards",
+)
+# fmt: on
 FOUND = (*(f"I{n}" for n in range(1, 24)), *(f"C{n}" for n in range(1, 15)))
 
 TESTS = {
@@ -41,6 +49,13 @@ def test_each_row_has_a_test_of_its_name_or_a_reason(row: str) -> None:
     else:
         word = rf"_{row}_" if row.isdigit() else rf"image_fault_(?:\w+_)?{row.lower()}_"
         assert named and all(re.search(word, name) for name in named)
+
+
+@pytest.mark.parametrize("row", CLIENTS)
+def test_what_clients_trip_over_has_its_tests(row: str) -> None:
+    named = re.findall(r"`(test_\w+)`", ROWS[row])
+    assert named
+    assert [name for name in named if name not in TESTS] == []
 
 
 def test_every_test_with_such_a_name_is_on_the_page() -> None:
