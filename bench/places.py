@@ -1,9 +1,9 @@
 """
 The stores that images are put into here: of every kind that Moorage has, each a real one.
 
-S3 and Swift are Ceph's gateway, started for this on a file that compresses what it gets: what is sent and fetched is
-all of an image, what is kept is little more than its data.  It shares the machine with whoever asks it, and is given
-more time than stores usually are.  The web server is nginx.
+S3 and Swift are Ceph's gateway, started for this on a file that compresses what it gets: all of an image is sent and
+fetched.  It shares the machine with whoever asks it, and is given more time than stores usually are.  The web server is
+nginx.
 """
 
 import hashlib
