@@ -68,7 +68,6 @@ log = logging.getLogger(__name__)
 
 ANYWHERE = "any"  #: the queue of work that any process may do
 
-LONGEST_FAULT_S = 50  #: a door waits a minute for the reads that are under way behind it
 
 SPARES = 2  #: storage daemons that are kept started, so that the first attachment of a volume need not wait for one
 
@@ -219,7 +218,7 @@ class App:
             gate_uid=config.rights.gate_uid,
             lock=lock,
             spares=SPARES if lock is not None else 0,
-            fault_patience_s=float(min(max(config.volumes.fault_patience_s, 1), LONGEST_FAULT_S)),
+            fault_patience_s=float(max(config.volumes.fault_patience_s, 0)),
             absence_patience_s=float(max(config.volumes.absence_patience_s, 0)),
             gate_host=config.gate_host or config.listen.rpartition(":")[0].strip("[]"),
         )

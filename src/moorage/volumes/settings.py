@@ -17,7 +17,7 @@ class VolumeSettings:
     )
     hydrations: int = 2  #: how many copies of remote images are filled at once behind the backs of their readers
     hydration_mib_per_s: int = 100  #: how fast each of them is filled, in MiB per second; 0: as fast as it goes
-    fault_patience_s: int = 45  #: seconds that a reader waits for bytes of a remote image before an error; at most 50
+    fault_patience_s: int = 0  #: seconds that a reader waits for bytes of a remote image; 0: until they come
     absence_patience_s: int = 0  #: seconds that he waits while Moorage is stopped, before an error; 0: until it is back
     quota_volumes: int = 100  #: how many volumes a project may have; -1: any number
     quota_gigabytes: int = 10000  #: how many GiB the volumes of a project may have together; -1: any number

@@ -29,7 +29,7 @@ class Options:
     gate_host: str = "127.0.0.1"      #: the address that gates with TLS listen on
     shown_host: str | None = None     #: the address that clients are told; by default `gate_host`
     spares: int = 0                   #: daemons kept ready for the next volumes; `close` ends them
-    fault_patience_s: float = 45.0    #: how long readers wait for bytes of copies that are not whole
+    fault_patience_s: float = 0.0     #: how long readers wait for bytes of copies; 0: until they come
     absence_patience_s: float = 0.0   #: how long while this process is stopped; 0: until it is back
 # fmt: on
 

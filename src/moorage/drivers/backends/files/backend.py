@@ -45,8 +45,6 @@ from moorage.volumes.backend import (
     WritesLost,
 )
 
-FAULT_PATIENCE_S = 45.0  #: how long a reader waits for bytes of a copy; less than closing an export may take
-
 
 class Turn:
     """The verbs of one volume, one after the other; `survey` waits for none of them."""
@@ -91,7 +89,7 @@ class FilesBackend(Backend):
         tls: TlsDoor | None = None,
         spares: int = 0,
         name: str = "files",
-        fault_patience_s: float = FAULT_PATIENCE_S,
+        fault_patience_s: float = 0.0,
         absence_patience_s: float = 0.0,
     ) -> None:
         self._rights = rights or Rights.of()
@@ -105,7 +103,7 @@ class FilesBackend(Backend):
         self._watch = Watch(self._still_named)
         self._records = Records(_record_directory(root), self._layers, self._watch.follow)
         self._sockets.prepare()
-        self._daemons = Daemons(self._layers, self._records, self._sockets, self._rights)
+        self._daemons = Daemons(self._layers, self._records, self._sockets, self._rights, self._let_go)
         spare_records = Records(root / "run" / "spares", self._layers)
         spare_daemons = Daemons(self._layers, spare_records, self._sockets, self._rights)
         self._spares = Spares(spares, spare_daemons, spare_records, self._sockets, self._records.processes)
@@ -117,6 +115,10 @@ class FilesBackend(Backend):
     def _turn(self, volume: str) -> "Turn":
         with self._guard:
             return self._turns.setdefault(volume, Turn())
+
+    def _let_go(self, server: Server) -> None:
+        if server.process is not None:
+            self._shelf.let_go(server.layers, server.process.pid)
 
     def create(self, layer: Layer) -> None:
         self._layers.create(layer)

@@ -3,11 +3,11 @@ A program: serves one copy by NBD, read-only, to the storage daemons of volumes 
 
 It is started with everything that it needs already open: the copy's file and book, a socket for daemons and one for
 whoever fetches.  What is there it reads; what is not there it asks for, over the latter, once for all who wait, and
-waits until the book says that it has come.  It writes nothing and knows no store.  When whoever fetches says that it
-does not come, or says nothing of it for too long, the reader gets an error and never a wrong byte.  While nobody
-fetches, since Moorage is stopped, readers wait with another patience, as they would for a disk.  It uses nothing but
-Python's own library, in one module, so that it is small; the rights that it is started with are gone before it says a
-word.
+waits until the book says that it has come, as one waits for a slow disk: it asks again for what did not come, as long
+as anybody wants it.  It writes nothing and knows no store.  Where the operator wants readers to have an end of waiting,
+they get an error then, and never a wrong byte; so do those of a daemon that whoever fetches wants to be let go, for it
+is to close a door.  It uses nothing but Python's own library, in one module, so that it is small; the rights that it is
+started with are gone before it says a word.
 """
 
 import mmap
@@ -34,7 +34,9 @@ REQUEST = struct.Struct(">IHHQQI")
 ANSWER = struct.Struct(">IIQ")
 NUMBER = struct.Struct(">I")
 PULSE = 0xFFFFFFFF  # no chunk: what a fetcher says when there is nothing to say
+LET_GO = 0xFFFFFFFE  # no chunk either: the next number is the pid of the daemon whose reads are to wait no longer
 SAID = struct.Struct(">IB")
+PEER = struct.Struct("3i")
 FLAGS = 1 | 2 | 4 | 256  # has flags, read-only, flush, several connections see the same
 EXPORT_NAME, ABORT, LIST, INFO, GO = 1, 2, 3, 6, 7
 ACK, SERVER, INFO_REPLY, UNSUPPORTED, INVALID = 1, 2, 3, (1 << 31) + 1, (1 << 31) + 3
@@ -59,7 +61,7 @@ class Copy:
 
     def __init__(self, data: int, book: int, size: int, patience_s: float, absence_s: float) -> None:
         self.data, self.size = data, size
-        self.patience_s = patience_s  #: how long a read waits for somebody who fetches
+        self.patience_s = patience_s  #: how long a read waits for somebody who fetches; 0: until he succeeds
         self.absence_s = absence_s  #: how long it waits while nobody does; 0: until somebody does
         self.book = mmap.mmap(book, 0, prot=mmap.PROT_READ)
         self.guard = threading.Lock()
@@ -95,15 +97,29 @@ class Copy:
             pass
 
     def came(self, chunk: int, well: bool) -> None:
-        """Answer those who waited for the chunk and for nothing else; if not `well`, all who waited for it."""
+        """
+        Answer those who waited for the chunk and for nothing else. If not `well`, ask again, where patience has no end;
+        else answer all who waited for it.
+        """
         with self.guard:
-            for read in self.waiting.pop(chunk, ()):
+            again = self.fetcher if not well and not self.patience_s and chunk in self.waiting else None
+            for read in () if again else self.waiting.pop(chunk, ()):
                 read.missing.discard(chunk)
                 if not well:
                     self.drop(read)
                 if not read.missing or not well:
                     read.missing = set()
                     read.client.later.put((read, 0 if well else EIO))
+        if again is not None:
+            self.ask(again, (chunk,))
+
+    def let_go(self, pid: int) -> None:
+        """Have the reads of one daemon wait no longer."""
+        with self.guard:
+            for read in {id(r): r for reads in self.waiting.values() for r in reads if r.client.pid == pid}.values():
+                self.drop(read)
+                read.missing = set()
+                read.client.later.put((read, EIO))
 
     def drop(self, read: Waiting) -> None:
         """Take a read off what else it waits for."""
@@ -116,8 +132,7 @@ class Copy:
 
     def until(self) -> float:
         """How long a read waits that begins to wait now."""
-        patience_s = self.patience_s if self.attended else self.absence_s or float("inf")
-        return time.monotonic() + patience_s
+        return time.monotonic() + ((self.patience_s if self.attended else self.absence_s) or float("inf"))
 
     def attend(self) -> None:
         """Whenever somebody begins to fetch, or is gone, all who wait do so anew, as long as that is worth it."""
@@ -155,7 +170,10 @@ class Copy:
                 chunk, well = SAID.unpack(take(fetcher, SAID.size))
                 if self.fetcher is fetcher:
                     self.heard = time.monotonic()
-                self.came(chunk, bool(well))
+                if chunk == LET_GO:
+                    self.let_go(SAID.unpack(take(fetcher, SAID.size))[0])
+                else:
+                    self.came(chunk, bool(well))
         except (Bye, OSError):
             pass
         with self.guard:
@@ -180,6 +198,7 @@ class Client:
 
     def __init__(self, copy: Copy, connection: socket.socket) -> None:
         self.copy, self.connection = copy, connection
+        self.pid = PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))[0]
         self.later: queue.SimpleQueue[tuple[Waiting, int] | None] = queue.SimpleQueue()
         self.sending = threading.Lock()
 

@@ -42,7 +42,7 @@ RECONNECT_S = 0.2
 class Patience:
     """How long a reader waits for bytes that have not come."""
 
-    fault_s: float  #: while somebody fetches them and does not succeed
+    fault_s: float = 0.0  #: while somebody fetches them and does not succeed; 0: until he does
     absence_s: float = 0.0  #: while nobody fetches, since Moorage is stopped; 0: until it is back
 
 
@@ -212,6 +212,12 @@ class Answering:
     def _say(self, connection: socket.socket, chunk: int, well: bool) -> None:
         with self._sending:
             connection.sendall(program.SAID.pack(chunk, well))
+
+    def let_go(self, pid: int) -> None:
+        """Have the reads of that daemon that wait now wait no longer."""
+        with self._sending, suppress(OSError):
+            if self._connection is not None:
+                self._connection.sendall(program.SAID.pack(program.LET_GO, False) + program.SAID.pack(pid, False))
 
 
 def patiently(

@@ -27,6 +27,7 @@ from moorage.volumes.backend import CHUNK_BYTES, Format, Layer, Supply
 log = logging.getLogger(__name__)
 
 FAMILY = "copies"
+TURN_S = 5.0  #: how long one chunk is tried for before others have their turn, where patience has no end
 REVIVE_S = 5.0  #: when it is tried again to start a server that readers need
 
 
@@ -228,6 +229,13 @@ class Shelf:
         for found in list(self._servers.all()):
             self._revive(found.copy)
 
+    def let_go(self, names: Iterable[str], pid: int) -> None:
+        """Have the reads of that daemon wait no longer for bytes of these copies that do not come: they are errors."""
+        with self._guard:
+            waited = [self._answering[name] for name in names if name in self._answering]
+        for answering in waited:
+            answering.let_go(pid)
+
     def close(self) -> None:
         """Fetch nothing more; servers go on."""
         with self._guard:
@@ -276,7 +284,8 @@ class Shelf:
             failures.append(problem if isinstance(problem, Problem) else Problem())
             self._tell(name, failures[-1])
 
-        well = patiently(lambda: self.fill(name, chunk), failed, lambda: self._closed, self._servers.patience.fault_s)
+        patience_s = self._servers.patience.fault_s or TURN_S
+        well = patiently(lambda: self.fill(name, chunk), failed, lambda: self._closed, patience_s)
         if well and failures:
             self._tell(name, None)
         return well
