@@ -24,7 +24,7 @@ from bench.cloud import Cloud
 from bench.load import load
 from bench.measures import create_volume, cycle, delete_volume
 from moorage.database import Database
-from moorage.volumes.attachment import State
+from moorage.volumes.attachments.attachment import State
 from moorage.volumes.records import attachments
 
 READY_S = 120.0

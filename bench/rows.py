@@ -22,7 +22,8 @@ from moorage.database.migrate import upgrade
 from moorage.database.paging import page_of, paged
 from moorage.operations import claims, journal
 from moorage.operations.records import State, operations
-from moorage.volumes import attachment, bootstrap, reservation, status, volume
+from moorage.volumes import bootstrap, status, volume
+from moorage.volumes.attachments import attachment, reservation
 from moorage.volumes.backend import Door
 from moorage.volumes.records import attachments, volume_types, volumes
 from moorage.volumes.settings import VolumeSettings

@@ -25,7 +25,7 @@ from moorage.operations import journal
 from moorage.operations.records import operations
 from moorage.place import Place
 from moorage.volumes import quota, status
-from moorage.volumes.attachment import standing
+from moorage.volumes.attachments.attachment import standing
 from moorage.volumes.records import attachments, layers, quotas, volumes
 
 RESTING = frozenset({"available"})

@@ -12,8 +12,8 @@ SRC = Path(__file__).parents[1] / "src"
 
 DOMAINS = "volumes images compute identity hosts"  # strangers to one another
 CONTRACTS = (
-    "volumes.backend volumes.compute images.store images.fetch images.method images.transformation "
-    "images.certificates hosts.devices compute.hypervisor"
+    "volumes.backend volumes.compute images.store images.imports.fetch images.imports.method "
+    "images.imports.transformation images.signatures.certificates hosts.devices compute.hypervisor"
 )
 
 # fmt: off

@@ -33,22 +33,22 @@ from moorage.drivers.stores.health import Watched
 from moorage.drivers.stores.volume.around import Around
 from moorage.drivers.transformations import registry as transformations
 from moorage.duty import HostDuty
-from moorage.flows import hydrate_copy, mend_volume
-from moorage.flows.copy_supply import StoreSupply
+from moorage.flows.attachments.lapse_leases import listen_and_lapse
 from moorage.flows.images.clear import STAGING
 from moorage.flows.images.forgetting import retention as digest_retention
-from moorage.flows.images.web_download import WebDownload
-from moorage.flows.lapse_leases import listen_and_lapse
-from moorage.flows.reconcile import at_start
+from moorage.flows.images.incoming.web_download import WebDownload
+from moorage.flows.reconciliation.reconcile import at_start
 from moorage.flows.registry import FLOWS
 from moorage.flows.rooms import Rooms
+from moorage.flows.volumes import hydrate_copy, mend_volume
+from moorage.flows.volumes.copy_supply import StoreSupply
 from moorage.hearing import Hearing
 from moorage.identity import bootstrap as identity_bootstrap
 from moorage.identity.deputy import Deputy
 from moorage.identity.tokens import Tokens
 from moorage.images import outages
-from moorage.images.fetch import Fetch
-from moorage.images.method import Method
+from moorage.images.imports.fetch import Fetch
+from moorage.images.imports.method import Method
 from moorage.images.records import images
 from moorage.images.retention import retention as image_retention
 from moorage.images.store import Store, Trouble

@@ -19,7 +19,7 @@ from moorage.client.agent import Agent
 from moorage.client.wire import ClientError
 from moorage.config import Config
 from moorage.core.errors import Conflict, Problem
-from moorage.flows import reconcile
+from moorage.flows.reconciliation import reconcile
 from moorage.place import Place
 
 PROBE_S = 5.0  #: whoever does not say that he is there within this time is stopped, or gone

@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from moorage.drivers.backends.files import FilesBackend, daemon
-from moorage.drivers.backends.files.copies import book, server, shelf
+from moorage.drivers.backends.files import FilesBackend
+from moorage.drivers.backends.files.copies import book, server
 from moorage.drivers.backends.files.copies.book import DURABLE, PAGE, PRESENT, Book
 from moorage.drivers.backends.files.daemon import Daemons
 from moorage.volumes import backend as contract
-from moorage.volumes.backend import CHUNK_BYTES, Connection, Door, Format, Layer, SourceDiffers
+from moorage.volumes.backend import CHUNK_BYTES, Connection, Format, Layer, SourceDiffers
 from tests.drivers.clients import ClientError, client
 from tests.drivers.origin import Origin, digests_of, noise
 from tests.drivers.plane import Plane, arguments, running
-from tests.patience import eventually, set_in_the_end, until
+from tests.patience import eventually, set_in_the_end
 
 SIZE = 3 * CHUNK_BYTES + 2_345 * 512
 NAME = "copies/some-image/some-maker-1"
@@ -120,65 +120,6 @@ def test_a_source_that_is_down_is_an_error_and_then_is_not(plane: Plane, origin:
     origin.down = False
     with client(connection) as nbd:
         assert nbd.pread(512, 0) == DATA[:512]
-
-
-@pytest.fixture
-def patient(plane: Plane, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Plane:
-    """Readers wait until their bytes come, which is how it is unless the operator says otherwise."""
-    monkeypatch.setattr(shelf, "TURN_S", 0.3)
-    monkeypatch.setattr(daemon, "LET_GO_S", 1.0)
-    plane.backend.close()
-    plane.backend = backend(plane, origin, fault_s=0.0)
-    return plane
-
-
-@pytest.mark.parametrize("trouble", ["down", "garbled"])
-@pytest.mark.parametrize("door", [Door.PRIVATE, Door.SOCKET])
-def test_readers_wait_for_a_source_that_fails_and_then_go_on(
-    patient: Plane, origin: Origin, trouble: str, door: Door
-) -> None:
-    connection = patient.publish("a1", head(patient), door)
-    setattr(origin, trouble, True)
-    with client(connection) as nbd, ThreadPoolExecutor(1) as one:
-        read = one.submit(nbd.pread, 512, 0)
-        until(lambda: origin.asked[0] > 6)  # longer than its turn
-        assert not read.done()
-        with client(connection) as other, ThreadPoolExecutor(5) as many:
-            reads = [many.submit(pread, connection, at) for at in range(CHUNK_BYTES, SIZE, CHUNK_BYTES)]
-            until(lambda: all(origin.asked[n] for n in range(1, 4)))
-            setattr(origin, trouble, False)
-            assert [bytes(found.result(60)) for found in reads] == [
-                DATA[at : at + 512] for at in range(CHUNK_BYTES, SIZE, CHUNK_BYTES)
-            ]
-            assert read.result(60) == DATA[:512]
-            assert other.pread(512, 4096) == nbd.pread(512, 4096) == DATA[4096:4608]
-
-
-def pread(connection: Connection, at: int) -> bytes:
-    with client(connection) as nbd:
-        return bytes(nbd.pread(512, at))
-
-
-def test_a_door_is_closed_while_a_read_waits_and_other_volumes_of_the_copy_wait_on(
-    patient: Plane, origin: Origin
-) -> None:
-    leaving = patient.publish("a1", head(patient), Door.SOCKET)
-    patient.volume, first = f"{patient.volume[:12]}ffff", patient.volume
-    patient.names.append(patient.volume)
-    staying = patient.publish("b1", head(patient, part="create-2"), Door.SOCKET)
-    origin.down = True
-    with ThreadPoolExecutor(2) as many:
-        lost, kept = many.submit(pread, leaving, 0), many.submit(pread, staying, 0)
-        until(lambda: origin.asked[0] > 1)
-        time.sleep(0.5)
-        patient.volume, second = first, patient.volume
-        patient.backend.withdraw(patient.volume, "a1")
-        with pytest.raises(ClientError):
-            lost.result(60)
-        assert not kept.done()
-        patient.volume = second
-        origin.down = False
-        assert kept.result(60) == DATA[:512]
 
 
 def test_a_source_that_comes_back_in_time_is_only_slow(plane: Plane, origin: Origin) -> None:

@@ -10,9 +10,9 @@ from sqlalchemy import select
 from moorage.config import Config, StoreSettings
 from moorage.database import Transaction
 from moorage.drivers.stores.files import FilesStore
-from moorage.flows import hydrate_copy, volume_from_image
-from moorage.flows.copy_supply import StoreSupply
 from moorage.flows.images import delete as delete_image
+from moorage.flows.volumes import hydrate_copy, volume_from_image
+from moorage.flows.volumes.copy_supply import StoreSupply
 from moorage.images.records import digests, images, locations
 from moorage.operations.records import State
 from moorage.volumes import quota, volume

@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlalchemy import update
 
 from moorage.core.caller import MOORAGE, Caller
-from moorage.flows import volume_from_image
+from moorage.flows.volumes import volume_from_image
 from moorage.images.records import locations
 from moorage.volumes import layers, quota, volume
 from moorage.volumes.custody import IMAGE, OBJECT, READY, STATE, STORE

@@ -16,7 +16,7 @@ from moorage.database.migrate import upgrade
 from moorage.drivers.stores.files import FilesStore
 from moorage.flows.images.clear import STAGING
 from moorage.flows.images.delete import begin_delete
-from moorage.flows.images.upload import Asked, Upload
+from moorage.flows.images.incoming.upload import Asked, Upload
 from moorage.flows.registry import FLOWS
 from moorage.flows.rooms import Rooms
 from moorage.images import service

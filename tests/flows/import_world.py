@@ -14,15 +14,15 @@ from moorage.core.caller import Caller
 from moorage.database import Database
 from moorage.database.migrate import upgrade
 from moorage.drivers.stores.files import FilesStore, FileWriter
-from moorage.flows.images.asking import Asked
-from moorage.flows.images.copying import begin_copy
-from moorage.flows.images.delete_location import begin_delete_location
-from moorage.flows.images.importing import begin_import
-from moorage.flows.images.stage import Stage
+from moorage.flows.images.incoming.asking import Asked
+from moorage.flows.images.incoming.copying import begin_copy
+from moorage.flows.images.incoming.importing import begin_import
+from moorage.flows.images.incoming.stage import Stage
+from moorage.flows.images.locations.delete_location import begin_delete_location
 from moorage.flows.registry import FLOWS
 from moorage.flows.rooms import Rooms
-from moorage.images import staging, task
-from moorage.images.method import Method, Remote, Source
+from moorage.images.imports import staging, task
+from moorage.images.imports.method import Method, Remote, Source
 from moorage.images.records import digests, images, locations
 from moorage.images.store import StoreFull, StoreUnavailable
 from moorage.operations.process import Process

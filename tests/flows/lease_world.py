@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from moorage.flows import lapse_leases
+from moorage.flows.attachments import lapse_leases
 from moorage.hosts import lease
 from moorage.hosts.records import hearing, leases
 from moorage.operations import journal

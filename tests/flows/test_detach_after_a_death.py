@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chaos.disk import connect
-from moorage.flows import mend_volume
+from moorage.flows.volumes import mend_volume
 from tests.cloud import Cloud, running
 from tests.drivers.clients import libnbd
 from tests.patience import eventually

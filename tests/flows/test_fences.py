@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from moorage.drivers.backends.files import qmp
-from moorage.flows import lapse_leases, reconcile
+from moorage.flows.attachments import lapse_leases
+from moorage.flows.reconciliation import reconcile
 from moorage.hosts import lease
 from tests.flows.drift import Drift, V
 from tests.flows.stubborn import Stubborn, content, on_device, over_nbd, seen

@@ -11,8 +11,8 @@ from sqlalchemy import delete, insert, select, update
 from moorage.config import Config, StoreSettings
 from moorage.database import Database
 from moorage.database.migrate import upgrade
-from moorage.flows.images import hash_image, locate
-from moorage.flows.images.locate import Found, Said
+from moorage.flows.images.locations import hash_image, locate
+from moorage.flows.images.locations.locate import Found, Said
 from moorage.flows.pace import Pace
 from moorage.flows.registry import FLOWS
 from moorage.images.image import State as Image

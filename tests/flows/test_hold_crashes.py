@@ -6,11 +6,12 @@ import pytest
 
 from moorage.flows.registry import FLOWS
 from moorage.operations.records import State as Done
-from moorage.volumes import attachment, detachment, hold, holder, volume
-from moorage.volumes.attachment import Mark, Origin, State
+from moorage.volumes import volume
+from moorage.volumes.attachments import attachment, detachment, hold, holder
+from moorage.volumes.attachments.attachment import Mark, Origin, State
+from moorage.volumes.attachments.guard import Grounds
+from moorage.volumes.attachments.holder import Holder
 from moorage.volumes.backend import Door
-from moorage.volumes.guard import Grounds
-from moorage.volumes.holder import Holder
 from tests.flows.volume_scenes import CALLER, HOST, Scene, World, _scene
 from tests.operations import crash
 from tests.operations.crash import Point

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from moorage.database import Database
-from moorage.flows.images.copying import COPY_IMAGE, begin_copy
-from moorage.flows.images.delete_location import DELETE_LOCATION
-from moorage.flows.images.importing import IMPORT_IMAGE
+from moorage.flows.images.incoming.copying import COPY_IMAGE, begin_copy
+from moorage.flows.images.incoming.importing import IMPORT_IMAGE
+from moorage.flows.images.locations.delete_location import DELETE_LOCATION
 from moorage.images.store import StoreUnavailable, Trouble
 from moorage.operations import journal
 from tests.flows import import_world

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import delete, select
 
 from moorage.database.errors import DatabaseUnavailable
-from moorage.flows import copy_supply
-from moorage.flows.copy_supply import StoreSupply
+from moorage.flows.volumes import copy_supply
+from moorage.flows.volumes.copy_supply import StoreSupply
 from moorage.flows.why import hosts
 from moorage.images.records import digests, locations
 from moorage.volumes import copies

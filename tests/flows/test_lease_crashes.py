@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from moorage.flows import lapse_leases
-from moorage.flows.withdraw_attachment import WITHDRAW_ATTACHMENT
+from moorage.flows.attachments import lapse_leases
+from moorage.flows.attachments.withdraw_attachment import WITHDRAW_ATTACHMENT
 from moorage.hosts import lease
 from moorage.operations.records import State
-from moorage.volumes import attachment
+from moorage.volumes.attachments import attachment
 from tests.flows import volume_scenes
 from tests.flows.lease_world import TERM_S, Leases
 from tests.operations import crash

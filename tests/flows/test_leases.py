@@ -10,12 +10,12 @@ from sqlalchemy import update
 
 from moorage.core.caller import NOBODY
 from moorage.core.errors import Malformed
-from moorage.flows import lapse_leases
+from moorage.flows.attachments import lapse_leases
 from moorage.flows.why import why
 from moorage.hosts import agents
 from moorage.hosts.agents import Beat, HostServed, NotTheHost
 from moorage.hosts.records import hearing, hosts, leases
-from moorage.volumes.attachment import State
+from moorage.volumes.attachments.attachment import State
 from tests.flows.lease_world import CONNECTOR, SLACK_S, TERM_S, Leases
 from tests.volumes.rig import running
 

@@ -11,7 +11,7 @@ import signal
 import pytest
 from sqlalchemy import update
 
-from moorage.flows import reconcile
+from moorage.flows.reconciliation import reconcile
 from moorage.volumes import layers
 from moorage.volumes.backend import Cache, Connection, Format, Layer
 from moorage.volumes.records import volumes

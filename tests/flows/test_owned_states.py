@@ -19,8 +19,8 @@ from moorage.flows.why import Why, why
 from moorage.images.image import State as Image
 from moorage.operations import journal
 from moorage.operations.records import OVER
-from moorage.volumes import queue
-from moorage.volumes.attachment import State as Attachment
+from moorage.volumes.attachments import queue
+from moorage.volumes.attachments.attachment import State as Attachment
 from moorage.volumes.status import DURING
 from tests.flows import copy_scenes, image_world, test_volume_crashes
 from tests.operations import crash

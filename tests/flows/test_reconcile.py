@@ -9,8 +9,8 @@ from sqlalchemy import select, update
 
 from moorage.config import Config
 from moorage.core.ids import new_secret, new_uuid
-from moorage.flows import attachment_device
-from moorage.flows.attachment_device import DeviceElsewhere
+from moorage.flows.attachments import attachment_device
+from moorage.flows.attachments.attachment_device import DeviceElsewhere
 from moorage.flows.reconciliation.finding import KINDS
 from moorage.operations import journal
 from moorage.operations.records import operations
@@ -197,7 +197,7 @@ def test_bytes_that_no_row_names_are_deleted_but_not_those_that_an_operation_is_
 
 
 def test_nothing_that_goes_on_by_itself_deletes_bytes(drift: Drift) -> None:
-    from moorage.flows import reconcile
+    from moorage.flows.reconciliation import reconcile
 
     orphan = f"volumes/{new_uuid()}/{new_uuid()}-1"
     drift.backend.create(Layer(orphan, Format.RAW, MIB))

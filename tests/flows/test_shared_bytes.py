@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 
 from moorage.core.caller import Caller
 from moorage.database import Transaction
-from moorage.flows import volume_from_image
 from moorage.flows.images.delete import begin_delete
+from moorage.flows.volumes import volume_from_image
 from moorage.images.records import locations
 from moorage.volumes import quota, volume
 from moorage.volumes.records import layers

@@ -185,7 +185,7 @@ def test_it_is_found_named_and_repaired_and_a_sibling_sees_nothing(
 
 @pytest.mark.parametrize("go_wrong", [withdrawing_without_an_operation, operation_without_a_row, dead_gate])
 def test_it_is_repaired_by_itself_within_a_minute(drift: Drift, go_wrong: Callable[[Drift, str], None]) -> None:
-    from moorage.flows import reconcile
+    from moorage.flows.reconciliation import reconcile
 
     volume = drift.shared()
     drift.attach(volume, "ro")

@@ -10,11 +10,12 @@ import pytest
 
 from moorage.database import Database
 from moorage.flows.images.clear import STAGING, begin_clear
-from moorage.flows.images.delete_location import begin_delete_location
-from moorage.flows.reconcile import repair, survey
+from moorage.flows.images.locations.delete_location import begin_delete_location
 from moorage.flows.reconciliation.bytes import object_drift, staged_drift
+from moorage.flows.reconciliation.reconcile import repair, survey
 from moorage.flows.registry import FLOWS
-from moorage.images import allowance, location
+from moorage.images import allowance
+from moorage.images.locations import location
 from moorage.volumes.backend import Format, Layer
 from moorage.volumes.layers import enter
 from tests.flows.image_world import DATA, Dying, new_image

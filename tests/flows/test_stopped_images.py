@@ -20,7 +20,7 @@ from sqlalchemy import select, update
 
 from moorage.database import Database
 from moorage.database.schema import metadata
-from moorage.flows.images.upload import Asked, Upload
+from moorage.flows.images.incoming.upload import Asked, Upload
 from moorage.operations.process import Process
 from moorage.operations.records import operations
 from moorage.operations.runner import Runner

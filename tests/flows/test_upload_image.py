@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from moorage.database import Database
-from moorage.flows.images.upload import Asked, Upload
+from moorage.flows.images.incoming.upload import Asked, Upload
 from moorage.images import allowance
 from moorage.operations.journal import Fenced
 from moorage.operations.process import Process

@@ -6,12 +6,13 @@ from pathlib import Path
 from sqlalchemy import select
 
 from moorage.config import Config
-from moorage.flows.images import volume_upload
 from moorage.flows.images.delete import begin_delete
+from moorage.flows.images.of_volumes import volume_upload
 from moorage.images.records import digests, images, locations
 from moorage.images.settings import ImageSettings
 from moorage.operations.records import State
-from moorage.volumes import layers, publication, reservation, volume
+from moorage.volumes import layers, volume
+from moorage.volumes.attachments import publication, reservation
 from moorage.volumes.records import layers as layer_rows
 from moorage.volumes.records import volumes
 from tests.flows import volume_scenes

@@ -18,18 +18,20 @@ from moorage.database.migrate import upgrade
 from moorage.drivers.backends.files import FilesBackend
 from moorage.drivers.backends.files.rights import Rights
 from moorage.drivers.stores.files import FilesStore
-from moorage.flows import lapse_leases, volume_from_image, volume_from_volume
+from moorage.flows.attachments import lapse_leases
 from moorage.flows.images import delete as delete_image
 from moorage.flows.registry import FLOWS
 from moorage.flows.rooms import Rooms
+from moorage.flows.volumes import volume_from_image, volume_from_volume
 from moorage.hosts import lease
 from moorage.images.records import images, locations
 from moorage.operations import journal
 from moorage.operations.records import State
-from moorage.volumes import attachment, layers, publication, queue, quota, reservation, volume, volume_type, withdrawal
+from moorage.volumes import layers, quota, volume, volume_type
+from moorage.volumes.attachments import attachment, publication, queue, reservation, withdrawal
+from moorage.volumes.attachments.queue import Asked
 from moorage.volumes.backend import Connection, Door
 from moorage.volumes.bootstrap import bootstrap
-from moorage.volumes.queue import Asked
 from moorage.volumes.records import attachments, volumes
 from moorage.volumes.records import layers as layer_rows
 from moorage.volumes.settings import VolumeSettings

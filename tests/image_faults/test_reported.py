@@ -13,7 +13,7 @@ from sqlalchemy import select
 from moorage.database import Database
 from moorage.drivers.stores.files import FilesStore
 from moorage.drivers.stores.memory import MemoryStore
-from moorage.flows.images.upload import Asked, Upload
+from moorage.flows.images.incoming.upload import Asked, Upload
 from moorage.images.image import DISK_FORMATS
 from moorage.images.records import images, locations, members, properties, tags
 from moorage.images.store import Store, StoreUnavailable

@@ -22,7 +22,7 @@ from moorage.drivers.stores.http import HttpStore
 from moorage.drivers.stores.s3.settings import S3Settings
 from moorage.drivers.stores.s3.store import S3Store
 from moorage.drivers.transformations.decompression import Decompression
-from moorage.flows.images.web_download import WebDownload
+from moorage.flows.images.incoming.web_download import WebDownload
 from tests.drivers.fetch.web import Web, answer, web
 from tests.image_faults.stores import PATIENCE_S, Moody
 from tests.image_faults.test_imports import Place, place

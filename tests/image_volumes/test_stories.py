@@ -6,7 +6,7 @@ import pytest
 
 from moorage.database import Transaction
 from moorage.drivers.stores.volume import writer
-from moorage.images import location
+from moorage.images.locations import location
 from moorage.images.records import images
 from tests.cloud import Cloud
 from tests.conftest import state_directory

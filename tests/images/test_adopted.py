@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from moorage.flows.images.delete import begin_delete
-from moorage.images import location
+from moorage.images.locations import location
 from moorage.images.records import locations
 from moorage.operations import journal
 from tests.flows.image_world import ALICE, new_image, rooms_on

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from moorage.images.content.formats import READINGS, ContentRefused, Inspected, Inspection
 from moorage.images.content.headers import CHECKS
-from moorage.images.seen import Seen, Unsound
+from moorage.images.content.seen import Seen, Unsound
 from tests.hostile import make
 
 SAMPLES = {

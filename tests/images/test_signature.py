@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
 from moorage.drivers.certificates.directory import DirectoryCertificates
-from moorage.images.certificates import CertificateMissing
+from moorage.images.signatures.certificates import CertificateMissing
 from moorage.images.signatures.claim import HASHES, PROPERTIES, SIGNATURE, SignatureRefused, claimed
 from moorage.images.signatures.signature import verify, witness
 

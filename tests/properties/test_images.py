@@ -16,7 +16,8 @@ from sqlalchemy import delete, insert
 from moorage.api.image import data
 from moorage.database import Database, Transaction
 from moorage.drivers.stores.files import FilesStore
-from moorage.images import changes, receiving, service, visibility
+from moorage.images import changes, receiving, service
+from moorage.images.access import visibility
 from moorage.images.image import State
 from moorage.images.records import properties
 from tests.image_faults.twins import twins

@@ -7,7 +7,7 @@ import pytest
 
 from moorage.operations import events
 from moorage.operations.records import State
-from moorage.volumes import loss
+from moorage.volumes.attachments import loss
 from tests.flows import volume_scenes
 from tests.operations import crash
 from tests.operations.crash import Point

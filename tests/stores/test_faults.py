@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from moorage.drivers.stores import remote
-from moorage.images import location
+from moorage.images.locations import location
 from moorage.operations.records import OPEN, operations
 from tests.patience import until
 

@@ -14,8 +14,9 @@ from moorage.core.caller import Caller
 from moorage.operations import journal, process
 from moorage.operations.process import Process
 from moorage.operations.records import OVER
-from moorage.volumes import attachment, queue, volume
-from moorage.volumes.queue import Asked
+from moorage.volumes import volume
+from moorage.volumes.attachments import attachment, queue
+from moorage.volumes.attachments.queue import Asked
 from moorage.volumes.records import attachment_queue, volumes
 from tests.patience import until
 from tests.volumes.rig import CALLERS, Reply, Rig, running

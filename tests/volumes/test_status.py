@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from moorage.flows.registry import FLOWS
-from moorage.volumes.attachment import HELD, LIFE, State
+from moorage.volumes.attachments.attachment import HELD, LIFE, State
 from moorage.volumes.status import DURING, attach_status, derive
 
 CLEAR: dict[str, object] = {"operations": (), "bytes_there": True, "failed": False, "override": None, "held": ()}

@@ -7,11 +7,11 @@ from typing import Any
 
 from moorage.database import Database
 from moorage.hosts.devices import Devices
-from moorage.images.certificates import Certificates
-from moorage.images.fetch import Fetch
-from moorage.images.method import Method
+from moorage.images.imports.fetch import Fetch
+from moorage.images.imports.method import Method
+from moorage.images.imports.transformation import Transformation
+from moorage.images.signatures.certificates import Certificates
 from moorage.images.store import Store
-from moorage.images.transformation import Transformation
 from moorage.operations.flow import Flows
 from moorage.volumes.backend import Backend
 from moorage.volumes.compute import Compute

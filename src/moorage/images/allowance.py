@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy import delete, exists, func, insert, or_, select, update
 
 from moorage.database import Transaction
-from moorage.images import location
 from moorage.images.errors import OverQuota, OwnerChanged
 from moorage.images.image import FILLED, WAITING, State
+from moorage.images.locations import location
 from moorage.images.records import images, locations, quotas, reservations
 from moorage.images.settings import ImageSettings
 from moorage.operations import events

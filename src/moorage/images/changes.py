@@ -15,15 +15,16 @@ from sqlalchemy import delete, insert, update
 from moorage.core.caller import Caller
 from moorage.core.errors import Forbidden
 from moorage.database import Transaction
-from moorage.images import open_formats, protections, rules
+from moorage.images import open_formats
+from moorage.images.access import protections, rules
+from moorage.images.access.protections import Action, Protections
+from moorage.images.access.visibility import find_locked
 from moorage.images.errors import AttributeFixed, PropertyMissing, PropertyPresent
 from moorage.images.image import State, Visibility
-from moorage.images.protections import Action, Protections
 from moorage.images.quota import check_properties, check_tags
 from moorage.images.records import properties, tags
 from moorage.images.service import gather, touch
 from moorage.images.settings import ImageSettings
-from moorage.images.visibility import find_locked
 from moorage.operations import events
 
 _WHILE_QUEUED = frozenset({"disk_format", "container_format"})

@@ -10,12 +10,12 @@ from moorage.core.caller import Caller
 from moorage.core.paging import Page
 from moorage.database import Transaction
 from moorage.database.paging import paged
-from moorage.images import rules
+from moorage.images.access import rules
+from moorage.images.access.protections import Action, Protections, allows
+from moorage.images.access.visibility import listed, sees
 from moorage.images.errors import MarkerUnknown
 from moorage.images.image import State, is_id
-from moorage.images.protections import Action, Protections, allows
 from moorage.images.records import images, properties, tags
-from moorage.images.visibility import listed, sees
 
 c = images.c
 

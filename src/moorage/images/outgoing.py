@@ -11,13 +11,13 @@ from typing import Any
 
 from moorage.core.caller import Caller
 from moorage.database import Transaction
-from moorage.images import location
-from moorage.images.certificates import Certificates
+from moorage.images.access.visibility import find_locked
 from moorage.images.errors import NotUsable
 from moorage.images.image import State
+from moorage.images.locations import location
 from moorage.images.service import blockers, gather
 from moorage.images.signatures import signed
-from moorage.images.visibility import find_locked
+from moorage.images.signatures.certificates import Certificates
 
 _COPIED = "id name owner disk_format container_format read_as size virtual_size min_disk_gib min_ram_mib checksum"
 

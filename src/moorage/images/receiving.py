@@ -13,15 +13,17 @@ from sqlalchemy import delete, insert, select
 
 from moorage.core.caller import Caller
 from moorage.database import Transaction
-from moorage.images import allowance, location, rules
+from moorage.images import allowance
+from moorage.images.access import rules
+from moorage.images.access.visibility import find_locked
 from moorage.images.allowance import Room
 from moorage.images.content.intake import Taken
 from moorage.images.errors import FormatsUnset, GoneMeanwhile
 from moorage.images.image import LIFE, WAITING, State
+from moorage.images.locations import location
 from moorage.images.records import digests, images, properties
 from moorage.images.service import move, touch
 from moorage.images.signatures import signed
-from moorage.images.visibility import find_locked
 from moorage.operations import events
 
 

@@ -1,7 +1,7 @@
 """How long tasks are kept: two days after their end. Deleted in small transactions."""
 
 from moorage.database import Database
-from moorage.images import task
+from moorage.images.imports import task
 from moorage.operations.periodic import Job
 from moorage.operations.retention import EVERY_S, sweep
 

@@ -15,15 +15,17 @@ from moorage.core.errors import Blocker
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
 from moorage.database.among import among
-from moorage.images import allowance, location, open_formats, protections, rules
+from moorage.images import allowance, open_formats
+from moorage.images.access import protections, rules
+from moorage.images.access.protections import Action
+from moorage.images.access.visibility import find, find_locked
 from moorage.images.errors import ActionRefused, IdTaken, Protected, TransitionRefused
 from moorage.images.image import LIFE, State, Visibility
-from moorage.images.protections import Action
+from moorage.images.imports.task import Progress, progress_of
+from moorage.images.locations import location
 from moorage.images.quota import check_properties, check_tags
 from moorage.images.records import images, locations, properties, tags
 from moorage.images.settings import ImageSettings
-from moorage.images.task import Progress, progress_of
-from moorage.images.visibility import find, find_locked
 from moorage.operations import events, journal
 
 c = images.c

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from moorage.images.access.protections import PropertyProtection
 from moorage.images.image import CONTAINER_FORMATS, DISK_FORMATS, MORE_DISK_FORMATS
-from moorage.images.protections import PropertyProtection
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from sqlalchemy import delete, func, insert, select
 
 from moorage.core.caller import Caller
 from moorage.database import Transaction
-from moorage.images import rules
+from moorage.images.access import rules
+from moorage.images.access.visibility import find_locked
 from moorage.images.errors import TagNotFound
 from moorage.images.quota import check_tags
 from moorage.images.records import tags
 from moorage.images.service import touch
 from moorage.images.settings import ImageSettings
-from moorage.images.visibility import find_locked
 from moorage.operations import events
 
 t = tags.c

@@ -9,7 +9,8 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Refused
 from moorage.database import Transaction
 from moorage.operations import events
-from moorage.volumes import attachment, status, withdrawal
+from moorage.volumes import status
+from moorage.volumes.attachments import attachment, withdrawal
 from moorage.volumes.errors import InvalidVolume
 from moorage.volumes.records import volumes
 

@@ -5,7 +5,7 @@ from sqlalchemy import delete, select
 from moorage.database import Database, Transaction
 from moorage.operations.periodic import Job
 from moorage.operations.retention import EVERY_S, sweep
-from moorage.volumes.attachment import State
+from moorage.volumes.attachments.attachment import State
 from moorage.volumes.records import attachments
 
 ATTACHMENTS_S = 90 * 86400.0

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from moorage.database import Transaction
-from moorage.volumes import attachment, qos, quota, volume, volume_type
+from moorage.volumes import qos, quota, volume, volume_type
+from moorage.volumes.attachments import attachment
 from moorage.volumes.backend import Traits
 from moorage.volumes.errors import InvalidInput
 from moorage.volumes.volume import size_fits_type

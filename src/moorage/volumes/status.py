@@ -10,8 +10,8 @@ from typing import Any
 
 from moorage.database import Transaction
 from moorage.operations import events, journal
-from moorage.volumes import attachment, queue
-from moorage.volumes.attachment import State
+from moorage.volumes.attachments import attachment, queue
+from moorage.volumes.attachments.attachment import State
 from moorage.volumes.records import volumes
 
 #: What a volume is while an operation of this kind is open on it. Other kinds leave it as it is.

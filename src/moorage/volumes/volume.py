@@ -15,7 +15,8 @@ from moorage.core.ids import new_uuid
 from moorage.database import Transaction
 from moorage.operations import events, journal
 from moorage.operations.records import operations
-from moorage.volumes import attachment, custody, layers, quota, status, volume_type
+from moorage.volumes import custody, layers, quota, status, volume_type
+from moorage.volumes.attachments import attachment
 from moorage.volumes.backend import Traits
 from moorage.volumes.errors import InvalidInput, InvalidVolume, NotDeletable, VolumeNotFound
 from moorage.volumes.records import volumes

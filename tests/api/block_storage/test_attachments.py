@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from moorage.volumes import loss
+from moorage.volumes.attachments import loss
 from tests.volumes.rig import HOST, Rig, running
 
 SERVER, ANOTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"

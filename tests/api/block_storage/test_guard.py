@@ -70,7 +70,7 @@ def test_what_compute_does_not_know_goes(
     claim = attached(guarded)
     assert take(guarded, claim, call).status in (200, 202)
     assert claim["volume_id"] not in guarded.backend.survey() and len(nova.asked) == 1
-    (said,) = [record for record in caplog.records if record.name == "moorage.volumes.guard"]
+    (said,) = [record for record in caplog.records if record.name == "moorage.volumes.attachments.guard"]
     assert said.levelname == "WARNING" and claim["id"] in said.getMessage() and SERVER in said.getMessage()
 
 

@@ -7,7 +7,7 @@ import pytest
 from moorage.core.caller import Caller
 from moorage.core.errors import Unavailable
 from moorage.flows.why import why
-from moorage.volumes import attachment, guard
+from moorage.volumes.attachments import attachment, guard
 from tests.volumes.rig import CALLERS, DEMO, HOST, Reply, Rig
 from tests.volumes.test_together import at_once
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from moorage.images.method import Remote, Source
+from moorage.images.imports.method import Remote, Source
 from moorage.operations.records import operations
 from tests.api.image.test_copies import copy
 from tests.api.image.test_import import DATA, WEB, Web, cloud, ended, gate, staged, start

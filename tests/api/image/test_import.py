@@ -13,7 +13,7 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Malformed
 from moorage.database import Database
 from moorage.drivers.stores.files import FilesStore
-from moorage.images.method import FetchBroken, Method, Remote, Source
+from moorage.images.imports.method import FetchBroken, Method, Remote, Source
 from moorage.images.store import StoreFull, Traits
 from tests.images.cloud import BYTES, JSON, ImageCloud, running
 

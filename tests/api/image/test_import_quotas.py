@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from moorage.flows.images import obtain
+from moorage.flows.images.incoming import obtain
 from moorage.images import allowance
-from moorage.images.method import Remote, Source
+from moorage.images.imports.method import Remote, Source
 from tests.api.image.test_copies import copy
 from tests.api.image.test_import import DATA, WEB, Web, cloud, ended, gate, start
 from tests.api.image.test_quotas import used

@@ -4,8 +4,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from moorage.database import Transaction
-from moorage.flows.images.progress import WRITING, Progress, told
-from moorage.images import task
+from moorage.flows.images.incoming.progress import WRITING, Progress, told
+from moorage.images.imports import task
 from moorage.images.store import StoreFull
 from tests.images.cloud import CALLERS, ImageCloud
 

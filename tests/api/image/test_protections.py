@@ -8,7 +8,7 @@ import pytest
 
 from moorage.config import BadConfiguration, load
 from moorage.database import Database
-from moorage.images.protections import PropertyProtection
+from moorage.images.access.protections import PropertyProtection
 from tests.images.cloud import PATCH, ImageCloud, running
 
 RULES = (

@@ -7,9 +7,9 @@ import pytest
 from moorage.core.caller import NOBODY
 from moorage.database import Database
 from moorage.flows.why import why
-from moorage.images import task
+from moorage.images.imports import task
+from moorage.images.imports.task import KEPT_S
 from moorage.images.records import tasks as rows
-from moorage.images.task import KEPT_S
 from moorage.operations import events
 from moorage.operations.journal import SECOND
 from tests.api.image.test_import import WEB, Web, cloud, ended, gate, staged, start, tasks

@@ -8,8 +8,8 @@ from moorage.api.moorage.trial import ACTIONS
 from moorage.core.caller import Caller
 from moorage.operations import journal
 from moorage.operations.records import events, operations
-from moorage.volumes import queue
-from moorage.volumes.queue import Asked
+from moorage.volumes.attachments import queue
+from moorage.volumes.attachments.queue import Asked
 from moorage.volumes.records import attachments, volumes
 from tests.cloud import Cloud
 

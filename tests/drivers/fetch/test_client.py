@@ -11,7 +11,7 @@ import pytest
 from moorage.core.errors import TooLarge
 from moorage.drivers.fetch.client import GuardedFetch
 from moorage.drivers.fetch.settings import FetchSettings
-from moorage.images.fetch import SourceDenied, SourceRefused, SourceUnavailable
+from moorage.images.imports.fetch import SourceDenied, SourceRefused, SourceUnavailable
 from tests.drivers.fetch.corpus import CLOSED, REFUSED
 from tests.drivers.fetch.web import Web, answer, certified, web
 from tests.patience import set_in_the_end

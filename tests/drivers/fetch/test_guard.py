@@ -8,7 +8,7 @@ from moorage.core.errors import Problem
 from moorage.drivers.fetch.addresses import is_open, read
 from moorage.drivers.fetch.guard import Guard
 from moorage.drivers.fetch.settings import FetchSettings
-from moorage.images.fetch import SourceRefused
+from moorage.images.imports.fetch import SourceRefused
 from tests.drivers.fetch.corpus import CLOSED, OPEN, REFUSED, TAKEN
 
 PUBLIC = "8.8.4.4"

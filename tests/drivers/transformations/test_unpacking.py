@@ -21,7 +21,7 @@ from moorage.core.errors import TooLarge
 from moorage.drivers.transformations.unpacking.packing import PACKINGS, PackingRefused, packing_of
 from moorage.drivers.transformations.unpacking.process import Unpacker
 from moorage.drivers.transformations.unpacking.zipped import BadZip, ZipDecompressor
-from moorage.images.fetch import SourceUnavailable
+from moorage.images.imports.fetch import SourceUnavailable
 
 DATA = random.Random(1).randbytes(3 << 20) + bytes(5 << 20)
 

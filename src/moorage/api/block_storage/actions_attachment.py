@@ -14,9 +14,9 @@ from moorage.api.request import Answer, Later, Outcome, Request
 from moorage.core.errors import Malformed
 from moorage.database import Transaction
 from moorage.hosts import lease
-from moorage.volumes import attachment, detachment, generation, hold, holder, reservation
-from moorage.volumes.guard import Grounds
-from moorage.volumes.holder import Holder
+from moorage.volumes.attachments import attachment, detachment, generation, hold, holder, reservation
+from moorage.volumes.attachments.guard import Grounds
+from moorage.volumes.attachments.holder import Holder
 
 
 def _accepted(request: Request) -> Answer:

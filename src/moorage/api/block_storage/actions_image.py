@@ -9,8 +9,8 @@ from moorage.api.request import Answer, Later, Request, boolean
 from moorage.api.views import moment
 from moorage.core.errors import Malformed
 from moorage.database import Transaction
-from moorage.flows.images import clone_volume, copy_volume, from_volume, volume_upload
-from moorage.flows.images.volume_upload import Asked
+from moorage.flows.images.of_volumes import clone_volume, copy_volume, from_volume, volume_upload
+from moorage.flows.images.of_volumes.volume_upload import Asked
 from moorage.images import service
 from moorage.images.image import Visibility
 from moorage.images.service import Image

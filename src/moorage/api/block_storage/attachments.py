@@ -13,23 +13,22 @@ from moorage.core.caller import MOORAGE, Caller
 from moorage.core.errors import Malformed, Problem
 from moorage.database import Transaction
 from moorage.hosts import lease
-from moorage.volumes import (
+from moorage.volumes import custody, volume
+from moorage.volumes.attachments import (
     attachment,
-    custody,
     doors,
     generation,
     guard,
     publication,
     queue,
     reservation,
-    volume,
     withdrawal,
 )
-from moorage.volumes.attachment import Origin, State
+from moorage.volumes.attachments.attachment import Origin, State
+from moorage.volumes.attachments.guard import Grounds
+from moorage.volumes.attachments.queue import Asked
 from moorage.volumes.backend import Door
 from moorage.volumes.errors import NotReservable, NotReservableShared
-from moorage.volumes.guard import Grounds
-from moorage.volumes.queue import Asked
 from moorage.volumes.records import attachments
 
 c = attachments.c

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from moorage.api.request import Elsewhere, Outcome, Request
+from moorage.volumes.attachments.guard import Grounds, Unasked
 from moorage.volumes.compute import ComputeUnsure, Question, Word
-from moorage.volumes.guard import Grounds, Unasked
 
 MOST_ASKED = 3  #: questions of one call; an attachment that is another one each time is not waited for
 

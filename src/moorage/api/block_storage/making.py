@@ -9,8 +9,8 @@ from moorage.api.request import Request, boolean
 from moorage.core.errors import Malformed
 from moorage.core.ids import is_uuid
 from moorage.database import Transaction
-from moorage.flows import volume_from_image, volume_from_volume
 from moorage.flows.images.stores import beside, far, in_our_volumes
+from moorage.flows.volumes import volume_from_image, volume_from_volume
 from moorage.images.outgoing import Usable
 from moorage.volumes import custody, quota, services, volume, volume_type
 from moorage.volumes.errors import InvalidInput, NotMadeYet

@@ -14,7 +14,7 @@ from moorage.core.caller import Caller
 from moorage.database import Transaction
 from moorage.database.among import among, several
 from moorage.database.fixed import Fixed
-from moorage.volumes.attachment import State
+from moorage.volumes.attachments.attachment import State
 from moorage.volumes.backend import Door
 from moorage.volumes.records import attachments, volume_types
 

@@ -13,7 +13,7 @@ from moorage.api.request import Answer, Request
 from moorage.api.views import View
 from moorage.core.errors import Malformed
 from moorage.database import Transaction
-from moorage.flows.images.hash_image import proving
+from moorage.flows.images.locations.hash_image import proving
 from moorage.volumes import custody, volume
 from moorage.volumes.errors import VolumeNotFound
 from moorage.volumes.records import volumes

@@ -13,16 +13,17 @@ from moorage.api.image.ranges import part_of
 from moorage.api.request import Answer, AtStore, Request
 from moorage.core.errors import Malformed, UnsupportedContent
 from moorage.flows.images import stores
-from moorage.flows.images.hash_image import proving
+from moorage.flows.images.incoming.reception import Asked, Reception
+from moorage.flows.images.incoming.upload import Upload
+from moorage.flows.images.locations.hash_image import proving
 from moorage.flows.images.reading import Reading
-from moorage.flows.images.reception import Asked, Reception
 from moorage.flows.images.stores import by_weight, store_of
-from moorage.flows.images.upload import Upload
-from moorage.images import outgoing, rules
+from moorage.images import outgoing
+from moorage.images.access import rules
+from moorage.images.access.visibility import find
 from moorage.images.errors import Deactivated, StoreUnknown
 from moorage.images.image import FILLED, State
 from moorage.images.store import ObjectMissing, ObjectUnavailable, StoreUnavailable
-from moorage.images.visibility import find
 
 BATCH_BYTES = 2 << 20
 FIRST_BYTES = 128 << 10  #: of a file go out with the header, at once; the rest by the kernel

@@ -12,13 +12,14 @@ from moorage.api.image.views import shown
 from moorage.api.request import Answer, Later, Outcome, Request
 from moorage.core.errors import Malformed, UnsupportedContent
 from moorage.database import Transaction
-from moorage.flows.images.asking import methods_of
 from moorage.flows.images.delete import begin_delete
-from moorage.flows.images.hash_image import prove
+from moorage.flows.images.incoming.asking import methods_of
+from moorage.flows.images.locations.hash_image import prove
 from moorage.flows.images.stores import at_hand
-from moorage.images import listing, location, service
+from moorage.images import listing, service
 from moorage.images.changes import change
 from moorage.images.image import is_id
+from moorage.images.locations import location
 from moorage.images.service import New
 from moorage.images.signatures.claim import PROPERTIES
 

@@ -8,14 +8,14 @@ from moorage.api.image.images import bodiless
 from moorage.api.request import Answer, Elsewhere, Later, Outcome, Request
 from moorage.core.errors import Malformed, NotFound
 from moorage.core.ids import is_uuid
-from moorage.flows.images.asking import COPY, DIRECT, Asked, methods_of
-from moorage.flows.images.copying import begin_copy
-from moorage.flows.images.delete_location import begin_delete_location
-from moorage.flows.images.importing import begin_import
-from moorage.flows.images.stage import Stage
+from moorage.flows.images.incoming.asking import COPY, DIRECT, Asked, methods_of
+from moorage.flows.images.incoming.copying import begin_copy
+from moorage.flows.images.incoming.importing import begin_import
+from moorage.flows.images.incoming.stage import Stage
+from moorage.flows.images.locations.delete_location import begin_delete_location
 from moorage.flows.images.stores import at_hand
+from moorage.images.access.visibility import find
 from moorage.images.errors import MethodUnknown, StoresMalformed
-from moorage.images.visibility import find
 
 
 async def stage(ask: Request, body: AsyncIterator[bytes]) -> Answer:

@@ -8,8 +8,9 @@ from moorage.api.image.schemas import served
 from moorage.api.image.schemas_metadefs import SERVED as SERVED_METADEFS
 from moorage.api.request import Answer, Request
 from moorage.core.errors import NotFound
-from moorage.flows.images.asking import methods_of
-from moorage.images import allowance, rules
+from moorage.flows.images.incoming.asking import methods_of
+from moorage.images import allowance
+from moorage.images.access import rules
 from moorage.images.allowance import UNITS
 from moorage.images.store import Store
 

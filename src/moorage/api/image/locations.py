@@ -3,11 +3,12 @@
 from moorage.api.image.images import bodiless
 from moorage.api.image.places import told
 from moorage.api.request import Answer, Elsewhere, Outcome, Request
-from moorage.flows.images import locate
-from moorage.flows.images.locate import Found
-from moorage.images import adopting, location, rules
-from moorage.images.adopting import Said
-from moorage.images.visibility import find
+from moorage.flows.images.locations import locate
+from moorage.flows.images.locations.locate import Found
+from moorage.images.access import rules
+from moorage.images.access.visibility import find
+from moorage.images.locations import adopting, location
+from moorage.images.locations.adopting import Said
 
 
 @bodiless

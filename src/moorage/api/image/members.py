@@ -3,7 +3,7 @@
 from moorage.api.image import views
 from moorage.api.image.images import bodiless
 from moorage.api.request import Answer, Request
-from moorage.images import members
+from moorage.images.access import members
 
 
 def create(ask: Request) -> Answer:

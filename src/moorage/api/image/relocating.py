@@ -10,12 +10,12 @@ from moorage.api.image.schemas import LOCATION
 from moorage.api.image.views import shown
 from moorage.api.request import Answer, Elsewhere, Outcome, Request
 from moorage.core.errors import Conflict, Malformed
-from moorage.flows.images import locate, relocate
-from moorage.flows.images.locate import Found
-from moorage.flows.images.relocate import Add, Place, Remove, Replace, Wish
+from moorage.flows.images.locations import locate, relocate
+from moorage.flows.images.locations.locate import Found
+from moorage.flows.images.locations.relocate import Add, Place, Remove, Replace, Wish
 from moorage.images import service
-from moorage.images.adopting import Said
 from moorage.images.changes import change
+from moorage.images.locations.adopting import Said
 
 _PLACE = Body(LOCATION)
 _PLACES = Body({"type": "array", "items": LOCATION})

@@ -12,13 +12,15 @@ from moorage.api.request import Answer, Elsewhere, Outcome, Request
 from moorage.api.views import moment
 from moorage.core.errors import Malformed
 from moorage.core.paging import Order, Page
-from moorage.flows.images.asking import Asked, methods_of
-from moorage.flows.images.importing import begin_import
-from moorage.images import rules, service, task, tasks
+from moorage.flows.images.incoming.asking import Asked, methods_of
+from moorage.flows.images.incoming.importing import begin_import
+from moorage.images import service
+from moorage.images.access import rules
+from moorage.images.access.visibility import find
 from moorage.images.errors import MethodUnknown, TaskNotFound
+from moorage.images.imports import task, tasks
+from moorage.images.imports.task import State, Type
 from moorage.images.service import New
-from moorage.images.task import State, Type
-from moorage.images.visibility import find
 
 WEB = "web-download"
 SORT_KEYS = {

@@ -7,10 +7,10 @@ from moorage.api.image.places import fields
 from moorage.api.request import Request
 from moorage.api.views import Constant, Field, View, moment
 from moorage.flows.images.stores import by_weight
+from moorage.images.access.protections import readable
 from moorage.images.image import State
-from moorage.images.protections import readable
+from moorage.images.imports.task import Progress
 from moorage.images.service import Image
-from moorage.images.task import Progress
 
 # fmt: off
 IMAGE = View(

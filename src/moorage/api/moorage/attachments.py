@@ -15,7 +15,7 @@ from moorage.database.paging import paged
 from moorage.hosts import lease
 from moorage.hosts.devices import Device
 from moorage.hosts.records import hosts
-from moorage.volumes.attachment import HELD, Origin, State
+from moorage.volumes.attachments.attachment import HELD, Origin, State
 from moorage.volumes.errors import AttachmentNotFound
 from moorage.volumes.records import attachments
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from moorage.api.moorage import policy
 from moorage.api.request import Answer, Later, Request
-from moorage.flows import examine_host
+from moorage.flows.reconciliation import examine_host
 from moorage.operations import journal
 
 

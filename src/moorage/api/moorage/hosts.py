@@ -11,7 +11,7 @@ from moorage.api.request import Answer, Request
 from moorage.api.views import moment
 from moorage.database import Transaction
 from moorage.hosts import agents, lease, service
-from moorage.volumes.attachment import HELD
+from moorage.volumes.attachments.attachment import HELD
 from moorage.volumes.records import attachments
 
 EVERY = 3  #: heartbeats in the shortest term

@@ -12,7 +12,7 @@ from moorage.core.errors import Conflict, Malformed, NotFound
 from moorage.core.paging import Page
 from moorage.database import Transaction
 from moorage.database.paging import paged
-from moorage.flows.images import progress
+from moorage.flows.images.incoming import progress
 from moorage.flows.why.doing import sentence_of, step_of
 from moorage.operations import journal
 from moorage.operations.flow import Flows

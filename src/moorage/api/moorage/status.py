@@ -14,7 +14,7 @@ from moorage.hosts.records import hosts
 from moorage.images.records import images
 from moorage.operations import journal
 from moorage.operations.records import operations, processes
-from moorage.volumes.attachment import HELD
+from moorage.volumes.attachments.attachment import HELD
 from moorage.volumes.records import attachments, volumes
 
 

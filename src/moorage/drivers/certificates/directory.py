@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from moorage.core.ids import is_uuid
-from moorage.images.certificates import CertificateMissing, Certificates, KeyManagerUnavailable
+from moorage.images.signatures.certificates import CertificateMissing, Certificates, KeyManagerUnavailable
 
 _ENDINGS = (".pem", ".crt", ".cer", ".der")
 _LARGEST_BYTES = 64 << 10

@@ -10,7 +10,7 @@ from moorage.drivers.fetch.answer import Answer
 from moorage.drivers.fetch.guard import Admitted, Guard, Resolve
 from moorage.drivers.fetch.line import Authorities, Line, Patience
 from moorage.drivers.fetch.settings import FetchSettings
-from moorage.images.fetch import Fetch, Fetched, SourceDenied, SourceRefused, SourceUnavailable
+from moorage.images.imports.fetch import Fetch, Fetched, SourceDenied, SourceRefused, SourceUnavailable
 
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _WHOLE, _PART, _BEYOND = 200, 206, 416

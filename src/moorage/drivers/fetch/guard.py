@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from moorage.drivers.fetch import addresses
 from moorage.drivers.fetch.settings import FetchSettings
 from moorage.drivers.fetch.target import Target, take_apart
-from moorage.images.fetch import SourceRefused
+from moorage.images.imports.fetch import SourceRefused
 
 #: The network addresses of a name. Raises `OSError` where there are none.
 Resolve = Callable[[str, int], Sequence[str]]

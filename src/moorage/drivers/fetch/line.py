@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from moorage.drivers.fetch.guard import Admitted
-from moorage.images.fetch import SourceUnavailable
+from moorage.images.imports.fetch import SourceUnavailable
 
 TURN_S = 1.0
 _TRIES = 4  #: addresses of one name that are tried

@@ -19,7 +19,7 @@ from moorage.drivers import secrets
 from moorage.drivers.fetch.client import GuardedFetch
 from moorage.drivers.fetch.settings import FetchSettings
 from moorage.drivers.remotes.settings import RemoteSettings
-from moorage.images.method import FetchBroken, Method, Remote, Source
+from moorage.images.imports.method import FetchBroken, Method, Remote, Source
 
 INTERFACES = ("public", "internal", "admin")
 COPIED = re.compile(r"hw_.*|trait:.*|os_distro|os_secure_boot|os_type")  #: properties that come along

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from moorage.drivers.stores.naming import NameRefused
-from moorage.images.fetch import Fetch, Fetched, SourceDenied, SourceRefused, SourceUnavailable
+from moorage.images.imports.fetch import Fetch, Fetched, SourceDenied, SourceRefused, SourceUnavailable
 from moorage.images.store import (
     LONGEST_NAME,
     LocationRefused,

@@ -15,8 +15,8 @@ from moorage.core.errors import Malformed, Problem
 from moorage.drivers.backends.files.rights import Rights, check_reach, give
 from moorage.drivers.programs import Helpers, Pen, ProgramFailed, ProgramSlow
 from moorage.images.content.formats import INSPECTED_CONTAINERS, Inspection
+from moorage.images.imports.transformation import Form, Given, Transformation
 from moorage.images.store import StoreFull, Writer
-from moorage.images.transformation import Form, Given, Transformation
 
 TIME_LIMIT_S = 6 * 3600
 MEMORY_LIMIT_BYTES = 2 << 30  #: mostly address space, for the stacks of its threads

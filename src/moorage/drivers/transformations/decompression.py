@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 
 from moorage.drivers.transformations.unpacking.packing import packing_of
 from moorage.drivers.transformations.unpacking.process import Unpacker
+from moorage.images.imports.transformation import Form, Given, Transformation
 from moorage.images.store import Writer
-from moorage.images.transformation import Form, Given, Transformation
 
 _PACKED = "compressed"  #: the container format of an image that is to stay compressed
 

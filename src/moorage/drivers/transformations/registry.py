@@ -5,7 +5,7 @@ from typing import Protocol
 
 from moorage.drivers.backends.files.rights import Rights
 from moorage.drivers.programs import Helpers
-from moorage.images.transformation import Transformation
+from moorage.images.imports.transformation import Transformation
 
 
 class Wishes(Protocol):

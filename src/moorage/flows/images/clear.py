@@ -9,7 +9,8 @@ from moorage.core.ids import new_uuid
 from moorage.database import Transaction
 from moorage.flows.images.stores import store_of
 from moorage.flows.rooms import Rooms
-from moorage.images import location, staging
+from moorage.images.imports import staging
+from moorage.images.locations import location
 from moorage.images.store import Store
 from moorage.operations import journal
 from moorage.operations.flow import Flow, Step, Work

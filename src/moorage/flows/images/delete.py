@@ -11,10 +11,12 @@ from typing import Any
 from moorage.core.caller import Caller
 from moorage.core.errors import Problem
 from moorage.database import Transaction
-from moorage.flows.images import beneath
 from moorage.flows.images.clear import STAGING, clear, needed
+from moorage.flows.images.of_volumes import beneath
 from moorage.flows.images.stores import store_of
-from moorage.images import location, service, staging
+from moorage.images import service
+from moorage.images.imports import staging
+from moorage.images.locations import location
 from moorage.images.records import images
 from moorage.operations import journal
 from moorage.operations.flow import Flow, Step, Work

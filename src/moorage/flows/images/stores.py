@@ -7,10 +7,10 @@ from moorage.core.caller import Caller
 from moorage.core.errors import NotFound
 from moorage.database import Transaction
 from moorage.flows.rooms import Rooms
-from moorage.images import location
+from moorage.images.access.visibility import find
 from moorage.images.errors import ImageNotFound, StoreUnknown
+from moorage.images.locations import location
 from moorage.images.store import Store, StoreUnavailable
-from moorage.images.visibility import find
 
 
 class NoSuchStore(NotFound):

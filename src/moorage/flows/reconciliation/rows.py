@@ -21,8 +21,9 @@ from moorage.images.records import images
 from moorage.operations import journal
 from moorage.operations.records import OVER, operations
 from moorage.operations.records import State as Op
-from moorage.volumes import publication, status, withdrawal
-from moorage.volumes.attachment import HELD, State
+from moorage.volumes import status
+from moorage.volumes.attachments import publication, withdrawal
+from moorage.volumes.attachments.attachment import HELD, State
 from moorage.volumes.records import attachments, copies, volumes
 
 TABLES = {"volume": volumes, "image": images, "copy": copies}

@@ -16,7 +16,8 @@ from moorage.flows.reconciliation.finding import Finding, found
 from moorage.flows.reconciliation.wanted import Wanted
 from moorage.flows.rooms import Rooms
 from moorage.hosts.devices import Device
-from moorage.volumes import exports, layers, loss
+from moorage.volumes import layers
+from moorage.volumes.attachments import exports, loss
 from moorage.volumes.backend import Backend, Cache, Served
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from moorage.database import Transaction
 from moorage.operations import journal
 from moorage.operations.records import operations
-from moorage.volumes import doors
-from moorage.volumes.attachment import State
+from moorage.volumes.attachments import doors
+from moorage.volumes.attachments.attachment import State
 from moorage.volumes.backend import Cache
 from moorage.volumes.records import attachments, volumes
 

@@ -9,8 +9,8 @@ from moorage.flows.why.answer import Why, own, seen, since
 from moorage.flows.why.leases import add_lease
 from moorage.flows.why.volumes import holder
 from moorage.operations import journal
-from moorage.volumes import attachment, queue
-from moorage.volumes.attachment import TOLD, Mark, Origin, State, about
+from moorage.volumes.attachments import attachment, queue
+from moorage.volumes.attachments.attachment import TOLD, Mark, Origin, State, about
 from moorage.volumes.records import attachments
 
 #: Events that are a change of its state.

@@ -7,12 +7,12 @@ from sqlalchemy import select, union
 
 from moorage.core.caller import Caller
 from moorage.database import Transaction
-from moorage.flows.images import hash_image
+from moorage.flows.images.locations import hash_image
 from moorage.flows.why.answer import MOST, Part, Why, own, seen, since
-from moorage.images import task
 from moorage.images.image import State
+from moorage.images.imports import task
+from moorage.images.imports.task import StoreState
 from moorage.images.records import images
-from moorage.images.task import StoreState
 from moorage.operations import journal
 from moorage.volumes.copies import UNFINISHED
 from moorage.volumes.records import copies, layers, volumes

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from moorage.database import Transaction
 from moorage.hosts import lease
-from moorage.volumes.attachment import State
+from moorage.volumes.attachments.attachment import State
 
 OVER = (State.DETACHING, State.DETACHED)
 

@@ -10,7 +10,8 @@ from moorage.core.caller import Caller
 from moorage.database import Transaction
 from moorage.flows.rooms import Rooms
 from moorage.flows.why.answer import MOST, NothingOfThatKind, Part, Why, part
-from moorage.images import location, outages
+from moorage.images import outages
+from moorage.images.locations import location
 from moorage.operations import journal
 from moorage.operations.journal import SECOND
 from moorage.operations.records import operations

@@ -8,7 +8,8 @@ from moorage.database import Transaction
 from moorage.flows.why.answer import Part, Why, own, seen, since
 from moorage.flows.why.hosts import deserted
 from moorage.operations import journal
-from moorage.volumes import attachment, copies, queue
+from moorage.volumes import copies
+from moorage.volumes.attachments import attachment, queue
 from moorage.volumes.records import volumes
 
 #: Events that are a change of its state.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from moorage.core.errors import Problem
 from moorage.images.content.headers import CHECKS, recognise
 from moorage.images.content.inspectors import Panel
-from moorage.images.seen import Seen, Unsound
+from moorage.images.content.seen import Seen, Unsound
 
 HEAD_BYTES = 1 << 20  #: every mark and every header but some of VHDX lies here
 TAIL_BYTES = 3 * 512

@@ -8,8 +8,8 @@ makes a reader allocate more than the file can justify, and whatever is cut shor
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
+from moorage.images.content.seen import Seen
 from moorage.images.content.vmdk import is_descriptor, vmdk
-from moorage.images.seen import Seen
 
 _MAGICS = (
     # format   at       bytes

@@ -28,7 +28,7 @@ class Hashed:
     checksum: str
     os_hash_algo: str
     os_hash_value: str
-    digests: bytes  #: see `images.digests`
+    digests: bytes  #: see `images.content.digests`
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ stands; `parentFileNameHint` opens another file; so does an extent's name.  So e
 
 import re
 
-from moorage.images.seen import Seen, Unsound
+from moorage.images.content.seen import Seen, Unsound
 
 SECTOR = 512
 AT_END = (1 << 64) - 1  #: the grain directory's place when the footer tells it

@@ -8,10 +8,10 @@ from sqlalchemy import delete, insert, select
 from moorage.core.caller import Caller
 from moorage.database import Transaction
 from moorage.database.among import among
+from moorage.images.access.rules import permit
 from moorage.images.metadefs import namespaces, rules
 from moorage.images.metadefs.errors import AssociationNotFound, AssociationTaken
 from moorage.images.metadefs.records import associations, resource_types
-from moorage.images.rules import permit
 
 a = associations.c
 

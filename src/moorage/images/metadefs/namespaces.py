@@ -18,11 +18,11 @@ from moorage.core.ids import new_uuid
 from moorage.core.paging import Page
 from moorage.database import Transaction
 from moorage.database.paging import paged
+from moorage.images.access.rules import permit
 from moorage.images.errors import MarkerUnknown
 from moorage.images.metadefs import rules
 from moorage.images.metadefs.errors import NamespaceNotFound, NamespaceProtected, NamespaceTaken, NameUnfit
 from moorage.images.metadefs.records import NAME, associations, definitions, namespaces
-from moorage.images.rules import permit
 from moorage.operations import events
 
 n = namespaces.c

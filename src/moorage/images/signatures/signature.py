@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from moorage.images.certificates import Certificates
+from moorage.images.signatures.certificates import Certificates
 from moorage.images.signatures.claim import Claim, SignatureRefused, claimed
 
 

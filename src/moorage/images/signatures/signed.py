@@ -12,9 +12,9 @@ from moorage.core.errors import Conflict
 from moorage.database import Transaction
 from moorage.database.among import either
 from moorage.database.fixed import Fixed
-from moorage.images.certificates import Certificates
 from moorage.images.records import hashes, images, properties
 from moorage.images.signatures import signature
+from moorage.images.signatures.certificates import Certificates
 from moorage.images.signatures.claim import PROPERTIES, SignatureRefused, claimed
 
 p = properties.c

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
-from moorage.images.certificates import Certificates
+from moorage.images.signatures.certificates import Certificates
 from moorage.images.signatures.claim import Claim, SignatureRefused
 
 _HASHES: Mapping[str, hashes.HashAlgorithm] = {

@@ -1,0 +1,1 @@
+"""Images coming in: uploaded, staged, imported, copied from store to store."""

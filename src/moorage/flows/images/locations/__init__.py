@@ -1,0 +1,1 @@
+"""Locations of images: found, taken in, hashed, taken out."""

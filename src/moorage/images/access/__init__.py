@@ -1,0 +1,1 @@
+"""Access: who sees an image, with whom it is shared, and who may change what of it."""
