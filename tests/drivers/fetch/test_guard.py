@@ -1,5 +1,6 @@
 """What may be asked: every address of the corpus, as it stands and as what a name resolves to; and the lists."""
 
+import threading
 from ipaddress import ip_address
 
 import pytest
@@ -62,6 +63,24 @@ def test_a_name_without_an_address_is_refused():
     for resolve in (nothing, lambda host, port: ()):
         with pytest.raises(SourceRefused, match="has no address"):
             Guard(FetchSettings(), resolve).admit("http://example.org/")
+
+
+def test_names_that_nobody_answers_for_keep_no_others_waiting():
+    answered = threading.Event()
+
+    def resolve(host, port):
+        if host == "slow.org":
+            answered.wait(60)
+        return (PUBLIC,)
+
+    asked = Guard(FetchSettings(connect_timeout_s=1), resolve)
+    try:
+        for _ in range(5):
+            with pytest.raises(SourceRefused, match="not found in time"):
+                asked.admit("http://slow.org/")
+        assert asked.admit("http://example.org/").addresses == (PUBLIC,)
+    finally:
+        answered.set()
 
 
 def test_the_names_of_this_machine_are_closed():

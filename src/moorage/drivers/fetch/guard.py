@@ -17,6 +17,8 @@ from moorage.drivers.fetch.settings import FetchSettings
 from moorage.drivers.fetch.target import Target, take_apart
 from moorage.images.imports.fetch import SourceRefused
 
+RESOLVERS = 64  #: names looked up at once: a resolver has no time limit, and slow names are to keep no others waiting
+
 #: The network addresses of a name. Raises `OSError` where there are none.
 Resolve = Callable[[str, int], Sequence[str]]
 
@@ -38,7 +40,7 @@ class Guard:
             addresses.read(settings.allowed_networks),
             addresses.read(settings.denied_networks),
         )
-        self._asking = ThreadPoolExecutor(4, thread_name_prefix="resolve")  # a resolver has no time limit of its own
+        self._asking = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="resolve")
 
     def admit(self, url: str) -> Admitted:
         """The target that `url` names, resolved; `SourceRefused` unless all of it is open."""
@@ -59,7 +61,10 @@ class Guard:
         asked = self._asking.submit(self._resolve, target.host, target.port)
         try:
             found = tuple(dict.fromkeys(asked.result(self._settings.connect_timeout_s)))
-        except (OSError, UnicodeError, TookTooLong):
+        except TookTooLong:
+            asked.cancel()
+            raise SourceRefused(reason=f"the address of the host {target.host} was not found in time.") from None
+        except (OSError, UnicodeError):
             found = ()
         if not found:
             raise SourceRefused(reason=f"the host {target.host} has no address.")
