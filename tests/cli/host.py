@@ -28,7 +28,8 @@ class Host:
         """A `moorage` command, running."""
         command, pipe = [sys.executable, "-m", "moorage", *words], subprocess.PIPE
         environment = {**self.environment, **environment}
-        return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
+        terminal = ("env", "--default-signal=INT")  # what a shell starts in the background ignores interrupts
+        return subprocess.Popen([*terminal, *command], env=environment, stdout=pipe, stderr=pipe, text=True)
 
     def run(self, *words: str, status: int = 0, **environment: str) -> str:
         """What a `moorage` command says; its exit status is checked."""
@@ -39,10 +40,9 @@ class Host:
 
     def shared(self, name: str) -> str:
         """A new volume that several may use."""
-        admin = Process.__new__(Process)
-        admin.__dict__.update(self.server.__dict__, _token=_admin(self.server))
+        admin = self.server.token("moorage-admin")
         body = {"volume_type": {"name": name, "extra_specs": {"multiattach": "<is> True"}}}
-        type_id = admin.call("POST", "/volume/v3/types", body).json["volume_type"]["id"]
+        type_id = self.server.call("POST", "/volume/v3/types", body, token=admin).json["volume_type"]["id"]
         asked = {"volume": {"size": 1, "name": name, "volume_type": type_id}}
         id = str(self.server.call("POST", "/volume/v3/volumes", asked).json["volume"]["id"])
         self.server.until(f"/volume/v3/volumes/{id}", "available")
@@ -69,14 +69,3 @@ class Host:
         down(self.state)
         assert self.left() == []
         clear(self.place)
-
-
-def _admin(server: Process) -> str:
-    import yaml
-
-    auth = yaml.safe_load((server.state / "clouds.yaml").read_text())["clouds"]["moorage-admin"]["auth"]
-    user = {"name": auth["username"], "password": auth["password"], "domain": {"name": "Default"}}
-    scope = {"project": {"name": auth["project_name"], "domain": {"name": "Default"}}}
-    asked = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
-    reply = server.call("POST", "/identity/v3/auth/tokens", asked, token="none")
-    return str(reply.headers["x-subject-token"])

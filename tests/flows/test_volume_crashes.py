@@ -27,7 +27,9 @@ SCENES = {
     "image-from-volume": upload_scenes.show,
     "copy-volume-to-image": upload_scenes.copy,
 }
-ELSEWHERE = {"mend-volume", "volume-from-copy", "volume-from-download"}  # test_reconcile.py, test_copy_crashes.py
+ELSEWHERE = {  # test_reconcile.py, test_copy_crashes.py, test_image_from_volume_in_volumes.py
+    *("mend-volume", "volume-from-copy", "volume-from-download", "image-from-volume-clone")
+}
 LINES = (3, 9, 20, 40, 80)
 
 

@@ -12,7 +12,8 @@ from moorage.images.settings import ImageSettings
 from tests.cloud import running
 from tests.flows.test_foreign_images import DRIVERS
 from tests.image_volumes import scene
-from tests.image_volumes.scene import MIB, content, eventually, image, image_volume, random_bytes, volume
+from tests.image_volumes.scene import MIB, content, image, image_volume, random_bytes, volume
+from tests.patience import until
 
 ADMIN = "moorage-admin"
 V = {"openstack-api-version": "volume 3.54"}
@@ -44,7 +45,7 @@ def of_type(cloud, image, type="other"):
     reply = cloud.call("POST", "/volume/v3/volumes", asked)
     assert reply.status == 202, reply.body
     id = reply.json["volume"]["id"]
-    eventually(lambda: scene.status(cloud, id) in ("available", "error"))
+    until(lambda: scene.status(cloud, id) in ("available", "error"))
     return id
 
 
@@ -66,7 +67,7 @@ def test_what_nothing_can_lie_on_is_converted_out_of_its_volume(cloud, tmp_path,
     assert scene.status(cloud, made_of) == "available" and made(cloud, made_of)["path"] == "converted"
     assert content(cloud, made_of, len(DATA)) == DATA
     assert cloud.call("DELETE", f"/image/v2/images/{id}").status == 204
-    eventually(lambda: scene.status(cloud, held) is None)
+    until(lambda: scene.status(cloud, held) is None)
     assert content(cloud, made_of, len(DATA)) == DATA
 
 
@@ -78,14 +79,14 @@ def test_an_image_in_a_volume_of_another_backend_is_copied_into_this_one(cloud, 
     one, two = of_type(cloud, id), of_type(cloud, id)
     assert [made(cloud, each)["path"] in ("lazy", "overlay") for each in (one, two)] == [True, True]
     assert content(cloud, one, len(DATA)) == DATA
-    eventually(lambda: whole(cloud))
+    until(lambda: whole(cloud))
     assert cloud.call("DELETE", f"/image/v2/images/{id}").status == 204
-    eventually(lambda: scene.status(cloud, held) is None)
+    until(lambda: scene.status(cloud, held) is None)
     for each in (one, two):
         assert content(cloud, each, len(DATA)) == DATA
         assert cloud.call("DELETE", f"/volume/v3/volumes/{each}").status == 202
-        eventually(lambda each=each: scene.status(cloud, each) is None)
-    eventually(lambda: not cloud.app.rooms.backends["other"].layers())
+        until(lambda each=each: scene.status(cloud, each) is None)
+    until(lambda: not cloud.app.rooms.backends["other"].layers())
     assert [path for path in (state_dir / "other").rglob("*") if path.stat().st_size > MIB] == []
 
 
@@ -96,7 +97,7 @@ def test_an_image_is_deleted_while_it_is_copied_into_another_backend(cloud):
     one = of_type(cloud, id)
     assert cloud.call("DELETE", f"/image/v2/images/{id}").status == 204
     assert content(cloud, one, len(DATA)) == DATA
-    eventually(lambda: scene.status(cloud, held) is None)
+    until(lambda: scene.status(cloud, held) is None)
     assert content(cloud, one, len(DATA)) == DATA
 
 
@@ -144,7 +145,7 @@ def test_a_volume_of_others_is_added_as_an_image_s_bytes(cloud, theirs, spelling
     id = scene.new_image(cloud)
     reply = add(cloud, id, spelling.format(theirs), said=said)
     assert reply.status == 202, reply.body
-    eventually(lambda: shown(cloud, id)["status"] == "active" and shown(cloud, id)["checksum"])
+    until(lambda: shown(cloud, id)["status"] == "active" and shown(cloud, id)["checksum"])
     row = shown(cloud, id)
     assert (row["size"], row["os_hash_value"]) == (len(DATA), SAID["os_hash_value"])
     assert (row["stores"], row["checksum"]) == ("volumes", hashlib.md5(DATA).hexdigest())
@@ -171,13 +172,13 @@ def test_the_old_way_adds_and_removes_a_volume_of_others(cloud, theirs):
     assert scene.file_of(cloud, id) == DATA
     assert put(cloud, id, url).status in (400, 409), "twice the same"
     assert cloud.call("DELETE", f"/image/v2/images/{id}").status == 204
-    eventually(lambda: scene.status(cloud, theirs) == "available")
+    until(lambda: scene.status(cloud, theirs) == "available")
 
 
 def test_what_is_no_image_s_volume_is_refused_and_leaves_the_image_as_it_was(cloud, theirs):
     id, mine = scene.new_image(cloud), cloud.call("POST", "/volume/v3/volumes", {"volume": {"size": 1}}, as_=ADMIN)
     blank = mine.json["volume"]["id"]
-    eventually(lambda: scene.status(cloud, blank) == "available")
+    until(lambda: scene.status(cloud, blank) == "available")
     refused = (
         f"volumes/{blank}",  # nobody has marked it as an image's
         "volumes/6f0c4c2e-6f4b-4c3e-9d0f-0a2b6a7c1d11",
@@ -189,6 +190,6 @@ def test_what_is_no_image_s_volume_is_refused_and_leaves_the_image_as_it_was(clo
     other = {**SAID, "os_hash_value": "0" * 128}
     assert add(cloud, id, f"cinder://{theirs}", as_="moorage").status == 403
     assert add(cloud, id, f"cinder://{theirs}", said=other).status == 202
-    eventually(lambda: shown(cloud, id)["status"] == "queued")
+    until(lambda: shown(cloud, id)["status"] == "queued")
     assert cloud.call("GET", f"/image/v2/images/{id}/locations", as_=ADMIN).json == []
-    eventually(lambda: scene.status(cloud, theirs) == "available")
+    until(lambda: scene.status(cloud, theirs) == "available")

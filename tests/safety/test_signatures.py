@@ -154,9 +154,10 @@ def test_a_signature_is_not_there_because_a_property_says_so(cloud: Scene) -> No
 
 #: Who asks where an image's bytes are, and lets none of them out: they are moved, looked at, or taken away.
 INSIDE = """
-    api/image/images api/image/locations flows/copy_supply flows/images/beneath flows/images/copying
-    flows/images/delete flows/images/delete_location flows/images/hash_image flows/images/relocate flows/images/stores
-    flows/why/stores images/location images/outgoing
+    api/image/images api/image/locations flows/volumes/copy_supply flows/images/delete flows/images/stores
+    flows/images/incoming/copying flows/images/locations/delete_location flows/images/locations/hash_image
+    flows/images/locations/relocate flows/images/of_volumes/beneath flows/why/stores images/locations/location
+    images/outgoing
 """
 
 

@@ -51,7 +51,10 @@ class Monitor:
             raise Gone from error
         self._receive(time.monotonic() + self._patience_s)
         self._put(RESET)  # whoever was killed in the middle of a conversation may have left the parser half-way
-        self.ask("qmp_capabilities")
+        try:
+            self.ask("qmp_capabilities")
+        except Refusal as error:  # seen of a daemon that was just starting: it had lost a letter of the command
+            raise Gone from error
 
     def __enter__(self) -> Self:
         return self
