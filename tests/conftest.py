@@ -43,6 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="needs root"))
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/test_tour.py"))  # the longest: nobody waits for it
 
 
 @pytest.fixture(scope="session")
