@@ -33,6 +33,7 @@ from sqlalchemy.exc import DBAPIError
 from moorage.core.errors import Problem
 from moorage.core.pids import stopped
 from moorage.database import Database
+from moorage.database.errors import DatabaseUnavailable
 from moorage.operations import journal
 from moorage.operations.flow import Flow, Flows, Step
 from moorage.operations.process import Process
@@ -151,7 +152,7 @@ def over(database: Database, id: str, patience_s: float = PATIENCE_S) -> Mapping
     until = time.monotonic() + patience_s
     while True:
         row: Mapping[str, Any] = {"state": "unknown"}
-        with contextlib.suppress(DBAPIError):  # PostgreSQL ends transactions of whoever is stopped for long
+        with contextlib.suppress(DBAPIError, DatabaseUnavailable):  # PostgreSQL ends what is stopped for long
             row = _row(database, id)
         if row["state"] in OVER:
             return row

@@ -84,7 +84,7 @@ def test_a_download_that_has_no_other_store_is_refused_or_breaks_off_and_never_w
     world.way.break_after = 2 * MIB
     threading.Thread(target=lambda: (until(lambda: world.way.break_after < 0), world.way.become("away"))).start()
     reply = world.cloud.call("GET", f"/image/v2/images/{id}/file")
-    assert reply.broken or reply.body == DATA
+    assert reply.broken or reply.status == 503 or reply.body == DATA  # the latter two: it broke before, or after it all
     assert DATA.startswith(reply.body)
 
 
