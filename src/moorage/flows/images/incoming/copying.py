@@ -14,7 +14,7 @@ from moorage.core.errors import Problem
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
 from moorage.flows.images.incoming.asking import Asked, chosen, permit
-from moorage.flows.images.incoming.importing import DEADLINE_S, QUEUE
+from moorage.flows.images.incoming.importing import DEADLINE_S, QUEUE, free
 from moorage.flows.images.incoming.storing import discard, end_stores, fill
 from moorage.flows.images.stores import by_weight, store_of
 from moorage.flows.rooms import Rooms
@@ -23,7 +23,7 @@ from moorage.images.access import rules
 from moorage.images.access.visibility import find_locked
 from moorage.images.allowance import Room
 from moorage.images.content.intake import Hashed, Hashes
-from moorage.images.errors import CopyBroken, GoneMeanwhile, HeldAlready, TaskOpen, TransitionRefused
+from moorage.images.errors import CopyBroken, GoneMeanwhile, HeldAlready, TransitionRefused
 from moorage.images.image import FILLED, State
 from moorage.images.imports import task
 from moorage.images.locations import location
@@ -44,9 +44,7 @@ def begin_copy(tx: Transaction, rooms: Rooms, caller: Caller, id: str, asked: As
     if image["state"] != State.ACTIVE:
         blockers = service.blockers(tx, image)
         raise TransitionRefused(state=image["state"], target="copied", image=id, blockers=blockers)
-    other = task.open_on(tx, id)
-    if other is not None:
-        raise TaskOpen(image=id, task=other["id"], blockers=service.blockers(tx, image))
+    free(tx, image)
     stores = _lacking(tx, id, asked, chosen(rooms, asked))
     permit(rooms, asked, stores)
     operation = new_uuid()

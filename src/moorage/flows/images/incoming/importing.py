@@ -51,7 +51,7 @@ def begin_import(
     allowance.lock_of(tx, id, rooms.settings.images)  # before the image is
     image = find_locked(tx, caller, id)
     rules.permit_on(caller, rules.UPLOAD, image)
-    _free(tx, image)
+    free(tx, image)
     stores = chosen(rooms, asked)
     permit(rooms, asked, stores)
     for each in rooms.transformations:
@@ -90,7 +90,7 @@ def begin_import(
     )
 
 
-def _free(tx: Transaction, image: Mapping[str, Any]) -> None:
+def free(tx: Transaction, image: Mapping[str, Any]) -> None:
     """Refuse while another import, or copy, of the image is at work."""
     other = task.open_on(tx, image["id"])
     if other is not None:

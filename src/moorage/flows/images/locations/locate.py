@@ -13,6 +13,7 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Malformed, TooLarge
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
+from moorage.flows.images.incoming.importing import settle
 from moorage.flows.images.locations import hash_image
 from moorage.flows.images.stores import by_weight
 from moorage.flows.rooms import Rooms
@@ -29,7 +30,6 @@ from moorage.images.signatures.signature import witness
 from moorage.images.store import LocationRefused, ObjectMissing
 from moorage.operations import journal
 from moorage.operations.flow import After, Flow, Step, Work
-from moorage.operations.records import State
 
 KIND = "import-location"
 QUEUE = "any"
@@ -163,13 +163,6 @@ def record(tx: Transaction, operation: Mapping[str, Any]) -> None:
     places = {given["store"]: given["object"]}
     receiving.complete(tx, id, operation["id"], taken, places, operation["request_id"] or "")
     task.succeed(tx, operation["id"], {"image_id": id}, "")
-
-
-def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:
-    """The image is queued again, without a trace of a location; why, the task says."""
-    if operation["back"] or operation["state"] == State.UNDONE:
-        receiving.fall_back(tx, operation["resource_id"], operation["id"], operation["error"])
-        task.fail(tx, operation["id"], operation["error"] or "It was cancelled.")
 
 
 IMPORT_LOCATION = Flow(
