@@ -3,12 +3,13 @@
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from moorage.drivers.backends.files import FilesBackend
-from moorage.volumes.backend import Cache, Door, Format
+from moorage.volumes.backend import Cache, Door, Format, Layer
 from tests.drivers.clients import client
 from tests.drivers.plane import Plane
 from tests.drivers.test_crash import ENDS, POINTS, killed_at, lines_of
@@ -32,13 +33,17 @@ def record_of(plane: Plane) -> Path:
 def warmed(plane: Plane) -> FilesBackend:
     """A backend with one spare ready."""
     backend = plane.again(spares=1)
+    warm(backend)
+    assert len(spares(plane)) == 1
+    return backend
+
+
+def warm(backend: FilesBackend) -> None:
     with backend._spares._guard:
         backend._spares._known()
         backend._spares._fill()
     assert backend._spares._filling is not None
     backend._spares._filling.join()
-    assert len(spares(plane)) == 1
-    return backend
 
 
 def test_the_next_volume_gets_the_spare_and_another_one_takes_its_place(plane: Plane) -> None:
@@ -73,6 +78,46 @@ def test_closing_ends_what_a_predecessor_left(plane: Plane) -> None:
     (spare,) = spares(plane)
     plane.again(spares=1).close()
     assert not Path(f"/proc/{spare}/exe").exists()
+    assert plane.empty()
+
+
+def opened(pid: int) -> set[str]:
+    return {os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()}
+
+
+def test_backends_that_share_a_directory_of_sockets_do_not_take_each_others_spares(plane: Plane) -> None:
+    roots = [plane.directory / "state", plane.directory / "other"]
+    roots[1].mkdir()
+    backends = [
+        FilesBackend(root, plane.directory / "run", spares=1, name=name)
+        for root, name in zip(roots, ("files", "other"), strict=True)
+    ]
+    for backend in backends:
+        warm(backend)
+    heads = [Layer(f"volumes/{plane.volume}{n}/create-1", Format.RAW, 1 << 20) for n in range(2)]
+    for n, (root, backend, head) in enumerate(zip(roots, backends, heads, strict=True)):
+        (spare,) = [json.loads(path.read_text())["process"]["pid"] for path in root.glob("run/spares/*.json")]
+        backend.create(head)
+        export = replace(plane.export("a1"), volume=f"{plane.volume}{n}")
+        with client(backend.publish(export, head, Cache.BACK)) as nbd:
+            nbd.pwrite(PATTERN, 0)
+        named = json.loads((root / "run" / "daemons" / f"{plane.volume}{n}.json").read_text())["process"]["pid"]
+        assert named == spare and str(root / head.name) in opened(named)
+    for n, backend in enumerate(backends):
+        backend.withdraw(f"{plane.volume}{n}", "a1")
+        backend.close()
+    assert plane.empty()
+
+
+def test_what_a_release_before_left_under_names_that_backends_shared_is_ended(plane: Plane) -> None:
+    warmed(plane)
+    (record,) = (plane.directory / "state" / "run" / "spares").glob("*.json")
+    (spare,) = spares(plane)
+    record.write_text(record.read_text().replace(record.stem, "spare-0"))
+    record.rename(record.with_name("spare-0.json"))
+    backend = warmed(plane)
+    assert spare not in spares(plane) and not Path(f"/proc/{spare}/exe").exists()
+    backend.close()
     assert plane.empty()
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import Table, func, select
 
 from moorage.database import Database
 from moorage.drivers.backends.files.sockets import _short
-from moorage.drivers.backends.files.spares import NAMES
+from moorage.drivers.backends.files.spares import names
 from moorage.flows.images.forgetting import forget as forget_digests
 from moorage.images import records as image_rows
 from moorage.operations import journal
@@ -61,7 +61,7 @@ allowed_ports = [{port}]
 """
 #: What comes and goes with the running of a cloud, whatever is in it.
 PASSING = re.compile(r"moorage\.db(-wal|-shm|-journal)?|run/spares/\S+\.json")
-SPARES = {_short(name) for name in NAMES}  #: what the sockets of daemons are called that wait to be used
+SPARES = {_short(name) for name in names("files")}  #: what the sockets of daemons are called that wait to be used
 #: Tables that are empty where there is no image and no volume; `images` and `volumes` keep those that are deleted.
 EMPTY: tuple[Table, ...] = (
     image_rows.locations,

@@ -2,7 +2,8 @@
 Spare daemons: started for nobody yet, so that the next volume need not wait for one to start.
 
 A spare has a record of its own, which goes once a volume's record names its process.  A successor of this process takes
-over its spares; `close` ends them.
+over its spares; `close` ends them.  Backends share a directory of sockets, so a spare's name says whose it is: a volume
+that got the sockets of one daemon and the process of another could not be fenced.
 """
 
 import threading
@@ -11,12 +12,18 @@ from contextlib import suppress
 
 from moorage.core.errors import Problem
 from moorage.drivers.backends.files.daemon import Daemons
+from moorage.drivers.backends.files.layers import short
 from moorage.drivers.backends.files.records import Records, Server
 from moorage.drivers.backends.files.sockets import Sockets
 from moorage.drivers.processes import Identity
 from moorage.volumes.backend import Cache, Format
 
-NAMES = tuple(f"spare-{number}" for number in range(8))  #: few and fixed, so that what a crash left under them is found
+MOST = 8
+
+
+def names(backend: str) -> tuple[str, ...]:
+    """What the spares of that backend are called: few and fixed, so that what a crash left under them is found."""
+    return tuple(f"spare-{short(backend)}-{number}" for number in range(MOST))
 
 
 class Spares:
@@ -26,6 +33,7 @@ class Spares:
         self, count: int, daemons: Daemons, records: Records, sockets: Sockets, in_use: Callable[[], set[Identity]]
     ) -> None:
         self._count = count
+        self._names = names(daemons.backend)
         self._daemons = daemons
         self._records = records
         self._sockets = sockets
@@ -74,7 +82,8 @@ class Spares:
         if self._ready is None:
             self._ready = []
             taken = self._in_use()
-            for name in NAMES:
+            self._end_nameless(taken)
+            for name in self._names:
                 spare = self._records.load(name)
                 if spare is None or spare.process in taken:
                     self._daemons.forget(name)
@@ -83,6 +92,14 @@ class Spares:
                 else:
                     self._daemons.stop(spare)
         return self._ready
+
+    def _end_nameless(self, taken: set[Identity]) -> None:
+        """End what a release before this one left, whose spares had the same names, and sockets, in all backends."""
+        for name in [name for name in self._records.volumes() if name not in self._names]:
+            spare = self._records.load(name)
+            if spare is not None and spare.process not in taken:
+                self._daemons.kill(spare, "stop")
+            self._daemons.forget(name)
 
     def _fill(self) -> None:
         if self._filling is None or not self._filling.is_alive():
@@ -101,5 +118,5 @@ class Spares:
         """A name for another spare, as long as there are too few."""
         with self._guard:
             ready = {spare.volume for spare in self._known()}
-            free = [name for name in NAMES if name not in ready and self._records.load(name) is None]
+            free = [name for name in self._names if name not in ready and self._records.load(name) is None]
             return free[0] if free and len(ready) < self._count else None
