@@ -43,9 +43,11 @@ def plane(plane: Plane, origin: Origin) -> Iterator[Plane]:
     plane.backend.close()
 
 
-def backend(plane: Plane, origin: Origin, absence_s: float = 0.0, fault_s: float = 2.0) -> FilesBackend:
+def backend(
+    plane: Plane, origin: Origin, absence_s: float = 0.0, fault_s: float = 2.0, **options: float
+) -> FilesBackend:
     state, run = plane.directory / "state", plane.directory / "run"
-    made = FilesBackend(state, run, fault_patience_s=fault_s, absence_patience_s=absence_s)
+    made = FilesBackend(state, run, fault_patience_s=fault_s, absence_patience_s=absence_s, **options)  # type: ignore[arg-type]
     made.supply(origin)
     return made
 

@@ -74,7 +74,7 @@ def test_a_volume_whose_daemon_is_silent_does_not_hold_up_another(
     with ThreadPoolExecutor(1) as pool:
         stuck = pool.submit(plane.backend.withdraw, plane.volume, "a1")
         wanted = Export("a2", f"{plane.volume}-other", os.urandom(16).hex(), False, Door.PRIVATE)
-        while not plane.backend._turn(plane.volume)._lock.locked():
+        while not plane.backend._turns.of(plane.volume).taken():
             pass
         plane.backend.publish(wanted, other, Cache.BACK)
         assert plane.backend.survey()[plane.volume].alive

@@ -6,7 +6,6 @@ exports are given to it over QMP.
 """
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -23,7 +22,7 @@ log = logging.getLogger(__name__)
 
 QUIT_PATIENCE_S = 30.0
 KILL_PATIENCE_S = 10.0
-LET_GO_S = 10.0  #: how long reads of what is far away may hold up what somebody wants of the daemon
+LET_GO_S = 10.0  #: how long reads of what is far away may hold up the daemon's answer, or the end of an export
 NEAR_PATIENCE_S = 60.0  #: opening a node again waits for the requests that are under way
 
 
@@ -50,8 +49,9 @@ class Daemons:
         sockets: Sockets,
         rights: Rights,
         let_go: Callable[[Server], None] = lambda server: None,
+        let_go_s: float = LET_GO_S,
     ) -> None:
-        self._let_go = let_go  #: has the daemon's reads of what is far away wait no longer
+        self._let_go, self._let_go_s = let_go, let_go_s  #: has the daemon's reads of far layers wait no longer
         self._layers, self.backend = layers, layers.backend
         self._records = records
         self._sockets = sockets
@@ -145,34 +145,13 @@ class Daemons:
     def talk(self, server: Server, verb: str) -> Iterator[qmp.Monitor]:
         """A conversation. A daemon that is silent or hangs up is killed, and `BackendUnsure` says so."""
         try:
-            with self._in_the_end(server), self._monitor(server) as monitor:
+            with self._monitor(server) as monitor:
                 yield monitor
         except (qmp.Silent, qmp.Gone) as error:
             self.kill(server, verb)
             raise BackendUnsure(backend=self.backend, verb=verb) from error
         except qmp.Refusal as error:
             raise ServerRefused(volume=server.volume, verb=verb, why=str(error)) from error
-
-    @contextmanager
-    def _in_the_end(self, server: Server) -> Iterator[None]:
-        """
-        Within the block the daemon's reads of what is far away do not wait for ever: some commands, and the end of an
-        export, wait for them.
-        """
-        if not self._layers.far(server.layers):
-            yield
-            return
-        over = threading.Event()
-
-        def insist() -> None:
-            while not over.wait(LET_GO_S):
-                self._let_go(server)
-
-        threading.Thread(target=insist, name="let-go", daemon=True).start()
-        try:
-            yield
-        finally:
-            over.set()
 
     @contextmanager
     def conversation(self, volume: str) -> Iterator[None]:
@@ -202,9 +181,15 @@ class Daemons:
             raise
 
     def _connected(self, server: Server) -> qmp.Monitor:
-        """Some commands wait for the reads that are under way, and those may wait for bytes from far away."""
-        more_s = 2 * LET_GO_S if self._layers.far(server.layers) else 0.0
-        return qmp.Monitor(self._sockets.monitor(server.volume), qmp.PATIENCE_S + more_s)
+        """
+        What opens, freezes or closes waits for the reads that are under way, and those may wait for bytes from far
+        away: then they are let go. Nobody is while we only have the daemon to ourselves, however slowly it flushes.
+        """
+        path = self._sockets.monitor(server.volume)
+        if not self._layers.far(server.layers):
+            return qmp.Monitor(path)
+        hurry = qmp.Hurry(self._let_go_s, lambda: self._let_go(server))
+        return qmp.Monitor(path, qmp.PATIENCE_S + 2 * self._let_go_s, hurry)
 
     def kill(self, server: Server, verb: str) -> None:
         """Leave no process; a kernel that does not let it go is answered with `BackendUnsure`."""

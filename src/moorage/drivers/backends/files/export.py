@@ -86,11 +86,16 @@ def _close(monitor: qmp.Monitor, identifier: str, backend: str) -> None:
         return
     if not found[identifier]:
         monitor.ask("block-export-del", id=identifier, mode="hard")
-    deadline = time.monotonic() + CLOSE_PATIENCE_S
+    begun = hurried = time.monotonic()
     while not monitor.wait("BLOCK_EXPORT_DELETED", PING_S, id=identifier):
         if identifier not in _present(monitor):
             return
-        if time.monotonic() > deadline:  # it answers, so the disk is slow: killing it would only hit siblings
+        if time.monotonic() > hurried + monitor.hurry.every_s:
+            hurried = time.monotonic()
+            monitor.hurry.act()
+        if (
+            time.monotonic() > begun + CLOSE_PATIENCE_S
+        ):  # it answers, so the disk is slow: killing it would only hit siblings
             raise BackendUnsure(backend=backend, verb="withdraw")
 
 

@@ -7,6 +7,8 @@ A daemon that says nothing for some seconds counts as silent, one that nobody ca
 import json
 import socket
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,11 +29,22 @@ class Refusal(Exception):
     """The daemon says no; its words are the message."""
 
 
+@dataclass(frozen=True)
+class Hurry:
+    """What is done, again and again, while the daemon is kept from what it was asked for."""
+
+    every_s: float
+    act: Callable[[], None]
+
+
+NO_HURRY = Hurry(float("inf"), lambda: None)
+
+
 class Monitor:
     """An open conversation. Closes with its `with` block."""
 
-    def __init__(self, path: Path, patience_s: float = PATIENCE_S) -> None:
-        self._patience_s = patience_s
+    def __init__(self, path: Path, patience_s: float = PATIENCE_S, hurry: Hurry = NO_HURRY) -> None:
+        self._patience_s, self.hurry = patience_s, hurry
         self._pending, self._asked = b"", 0
         self._events: list[dict[str, Any]] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -73,7 +86,7 @@ class Monitor:
         self._put(json.dumps({"execute": command, "arguments": words, "id": self._asked}).encode() + b"\n")
         deadline = time.monotonic() + self._patience_s
         while True:
-            message = self._receive(deadline)
+            message = self._hurried(deadline)
             if "event" in message:
                 self._events.append(message)
             elif message.get("id") != self._asked:
@@ -82,6 +95,15 @@ class Monitor:
                 return message["return"]
             else:
                 raise Refusal(message["error"]["desc"])
+
+    def _hurried(self, deadline: float) -> dict[str, Any]:
+        while True:
+            try:
+                return self._receive(min(deadline, time.monotonic() + self.hurry.every_s))
+            except Silent:
+                if time.monotonic() >= deadline:
+                    raise
+            self.hurry.act()
 
     def forget(self, event: str, **data: Any) -> None:
         """What has come of `event` with at least `data` was about something else."""
