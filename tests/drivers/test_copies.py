@@ -54,7 +54,7 @@ def backend(
 
 def servers(plane: Plane) -> list[int]:
     run = str(plane.directory / "run")
-    return [pid for pid in running() if "copies/server.py" in arguments(pid) and run in arguments(pid)]
+    return [pid for pid in running() if "-I -S /proc/self/fd/" in arguments(pid) and run in arguments(pid)]
 
 
 def head(plane: Plane, size: int = SIZE, part: str = "create-1", format: Format = Format.RAW) -> Layer:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from moorage.drivers.transformations.unpacking.process import CHILD
+from moorage.drivers.transformations import unpacking
 
 BEFORE = f"""
 import sys, os, socket, mmap, ctypes, subprocess, signal, resource
-sys.path.append({str(CHILD.parent)!r})
+sys.path.append({unpacking.__path__[0]!r})
 import child
 child.confine(256 << 20, 1, 64733)
 def outcome(what):

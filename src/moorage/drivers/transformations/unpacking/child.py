@@ -1,7 +1,7 @@
 """
 The process that unpacks: standard input to standard output, and no way to anything else.
 
-Started by `process`, by its path; it imports nothing of ours but its neighbour. Once it has loaded what it needs, it
+Started by `process`, as a script; it imports nothing of ours but its neighbour. Once it has loaded what it needs, it
 gives up for good: opening any file or socket, starting any process, writing any file, more memory, and being root.
 """
 
@@ -11,10 +11,8 @@ import os
 import resource
 import sys
 import zlib
-from pathlib import Path
 from typing import Any
 
-sys.path.append(str(Path(__file__).parent))
 from zipped import BAD, BadZip, ZipDecompressor  # type: ignore[import-not-found]
 
 STEP_BYTES = 256 << 10
@@ -77,6 +75,7 @@ def confine(memory_bytes: int, cpu_s: int, uid: int) -> None:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
+    os.closerange(3, 1 << 20)  # this script
     setting(resource.RLIMIT_NPROC, (0, 0))
     setting(resource.RLIMIT_NOFILE, (3, 3))  # nothing is opened any more: no file, no socket, no pipe
 

@@ -17,10 +17,12 @@ from pathlib import Path
 from moorage.core.errors import TooLarge
 from moorage.drivers.backends.files.rights import SANDBOX_ID
 from moorage.drivers.programs import SURROUNDINGS, ProgramFailed
+from moorage.drivers.scripts import Script
+from moorage.drivers.transformations.unpacking import zipped
 from moorage.drivers.transformations.unpacking.packing import PACKINGS, PackingRefused
 from moorage.drivers.transformations.unpacking.zipped import BAD
 
-CHILD = Path(__file__).with_name("child.py")
+CHILD = Script(Path(__file__).with_name("child.py"), Path(zipped.__file__))
 MEMORY_LIMIT_BYTES = 512 << 20
 CPU_LIMIT_S = 24 * 3600
 RATIO = 2000  #: bytes that may come out for each that goes in; a disk of zeros takes a thousandth in gzip
@@ -66,14 +68,16 @@ class Unpacker:
 
 def _start(packing: str) -> "subprocess.Popen[bytes]":
     limits = (str(MEMORY_LIMIT_BYTES), str(CPU_LIMIT_S), str(SANDBOX_ID))
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-B", str(CHILD), packing, *limits],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-        **SURROUNDINGS,
-    )
+    with CHILD.opened() as script:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-B", script.path, packing, *limits],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            pass_fds=(script.descriptor,),
+            **SURROUNDINGS,
+        )
     for pipe in (process.stdin, process.stdout):
         assert pipe is not None
         with contextlib.suppress(OSError):  # where all pipes together are large already

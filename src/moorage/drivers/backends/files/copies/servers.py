@@ -22,10 +22,12 @@ from moorage.drivers.backends.files.copies import server as program
 from moorage.drivers.backends.files.copies.copy import Copy
 from moorage.drivers.backends.files.problems import ServerRefused
 from moorage.drivers.backends.files.rights import Rights, private_directory
-from moorage.drivers.backends.files.sockets import FIRST_FREE_DESCRIPTOR, Sockets
+from moorage.drivers.backends.files.sockets import Sockets
 from moorage.drivers.processes import Identity
+from moorage.drivers.scripts import FIRST_FREE_DESCRIPTOR, Script
 from moorage.volumes.backend import BackendUnsure
 
+PROGRAM = Script(Path(program.__file__))
 START_PATIENCE_S = 10.0
 END_PATIENCE_S = 10.0
 
@@ -96,7 +98,7 @@ class Servers:
         with self._sockets.listen(serves) as nbd_socket, self._sockets.listen(asks) as ask_socket:
             if self._rights.separate:
                 os.chown(serves, self._rights.daemon_uid, -1)
-            with _opened(copy.data) as data, _opened(copy.book_path) as book:
+            with _opened(copy.data) as data, _opened(copy.book_path) as book, PROGRAM.opened() as script:
                 given = (data, book, nbd_socket.fileno(), ask_socket.fileno())
                 numbers = (
                     *given,
@@ -106,8 +108,8 @@ class Servers:
                     self._rights.daemon_uid,
                     self._rights.daemon_gid,
                 )
-                argv = [sys.executable, "-I", "-S", str(program.__file__), *map(str, numbers), str(serves)]
-                daemon = daemons.start(argv, inherit=given)
+                argv = [sys.executable, "-I", "-S", script.path, *map(str, numbers), str(serves)]
+                daemon = daemons.start(argv, inherit=(*given, script.descriptor))
         try:
             self._save(Standing(copy.name, self._home, daemon.identity))
             daemon.go()
