@@ -11,8 +11,7 @@ import moorage.drivers.transformations.unpacking as unpacking
 
 
 @pytest.fixture
-def child(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(unpacking.__path__[0])
+def child() -> ModuleType:
     spec = importlib.util.spec_from_file_location("child", Path(unpacking.__path__[0]) / "child.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

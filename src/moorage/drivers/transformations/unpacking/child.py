@@ -11,8 +11,10 @@ import os
 import resource
 import sys
 import zlib
+from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).parent))
 from zipped import BAD, BadZip, ZipDecompressor  # type: ignore[import-not-found]
 
 STEP_BYTES = 256 << 10
