@@ -11,7 +11,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import urllib3
 from urllib3.exceptions import (
@@ -25,6 +25,8 @@ from urllib3.exceptions import (
 )
 
 from moorage.drivers.stores.prompt import POOLS
+
+T = TypeVar("T")
 
 CHUNK_BYTES = 1 << 20
 SLOWEST_BYTES_PER_S = 32 << 10  #: a service that takes or gives less than this is as good as silent
@@ -244,16 +246,23 @@ class Stream(Iterator[bytes]):
 
     def _persist(self, work: Callable[[], bytes]) -> bytes:
         """What `work` returns; after a break it begins anew where it broke."""
-        pause_s = _PAUSE_S
-        for _ in range(_TRIES):
-            try:
-                return work()
-            except Unanswered:
-                self.close()
-                time.sleep(pause_s)
-                pause_s *= 2
+        return persistently(work, self._failure, self.close)
+
+
+def persistently(
+    work: Callable[[], T], failure: Callable[[str], Exception], after: Callable[[], object] = lambda: None
+) -> T:
+    """What `work` returns, which is tried again after a break, some times; `after` is done after each."""
+    pause_s = _PAUSE_S
+    for _ in range(_TRIES):
         try:
             return work()
-        except Unanswered as why:
-            self.close()
-            raise self._failure(str(why)) from None
+        except Unanswered:
+            after()
+            time.sleep(pause_s)
+            pause_s *= 2
+    try:
+        return work()
+    except Unanswered as why:
+        after()
+        raise failure(str(why)) from None

@@ -55,6 +55,17 @@ class Service:
         """The beginning of the answer to a GET; `Unanswered` where there is none."""
         return self._as_us(lambda account: self.remote.open("GET", self._url(account, object), _with(account, headers)))
 
+    def look(self, object: str, query: Mapping[str, str]) -> Answer:
+        """What a HEAD of the object tells; `Unanswered` where it tells nothing, for who asks again."""
+        answer = self._as_us(
+            lambda account: self.remote.ask_once(
+                "HEAD", f"{self._url(account, object)}?{urlencode(query)}", _with(account)
+            )
+        )
+        if answer.status >= 500:
+            raise Unanswered(f"it answers {answer.status}")
+        return answer
+
     def page_through(self, prefix: str, page: int | None = None) -> Iterator[str]:
         """The names of all objects that begin so."""
         marker = ""
@@ -118,15 +129,15 @@ class Service:
         query: Mapping[str, str],
     ) -> Answer:
         url = self._url(account, object) + ("?" + urlencode(query) if query else "")
-        return self.remote.ask(method, url, _with(account, headers or {}), body)
+        return self.remote.ask(method, url, _with(account, headers), body)
 
     def _url(self, account: Account, object: str) -> str:
         at = f"{account.url}/{quote(self.container, safe='')}"
         return f"{at}/{quote(object)}" if object else at
 
 
-def _with(account: Account, headers: Mapping[str, str]) -> dict[str, str]:
-    return {**headers, "X-Auth-Token": account.token}
+def _with(account: Account, headers: Mapping[str, str] | None = None) -> dict[str, str]:
+    return {**(headers or {}), "X-Auth-Token": account.token}
 
 
 def _check(store: str, settings: SwiftSettings) -> None:

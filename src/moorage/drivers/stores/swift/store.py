@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import urllib3
-
+from moorage.core.errors import Problem
 from moorage.drivers.stores.naming import FOLDERS, PART, NameRefused, checked
-from moorage.drivers.stores.remote import Stream, Unanswered
+from moorage.drivers.stores.remote import persistently
+from moorage.drivers.stores.swift.layout import ITSELF, Layout, Layouts, layout_of
+from moorage.drivers.stores.swift.reader import Reader
 from moorage.drivers.stores.swift.service import Service
 from moorage.drivers.stores.swift.settings import SwiftSettings
-from moorage.drivers.stores.swift.writer import SwiftWriter, segments_of
-from moorage.images.store import Store, StoreUnavailable, Traits
+from moorage.drivers.stores.swift.writer import SwiftWriter
+from moorage.images.store import ObjectMissing, ObjectUnavailable, Store, StoreUnavailable, Traits
 
 
 class SwiftStore(Store):
@@ -21,7 +22,7 @@ class SwiftStore(Store):
 
     def __init__(self, id: str, settings: SwiftSettings) -> None:
         super().__init__(id)
-        self._service, self._settings = Service(id, settings), settings
+        self._service, self._settings, self._layouts = Service(id, settings), settings, Layouts()
 
     def create(self, name: str, size: int | None) -> SwiftWriter:
         self.delete(name)
@@ -29,46 +30,33 @@ class SwiftStore(Store):
 
     def open(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         object = self._object(name)
-
-        def begin(at: int, left: int | None) -> urllib3.BaseHTTPResponse | None:
-            if left == 0:
-                self.size(name)
-                return None
-            last = "" if left is None else str(at + left - 1)
-            response = self._service.open(object, {"Range": f"bytes={at}-{last}"})
-            if response.status == 206 or (response.status == 200 and at == 0):
-                return response
-            response.close()
-            if response.status == 416:
-                return None
-            if response.status >= 500:
-                raise Unanswered(f"it answers {response.status}")
-            raise self._service.problem(response.status, name)
-
-        def failure(why: str) -> Exception:
-            return StoreUnavailable(store=self.id, why=why)
-
-        return Stream(begin, offset, length, self._settings.timeout_s, failure)
+        known = self._layouts.get(object)
+        if known is not None:
+            try:
+                return self._read(name, known, offset, length)
+            except (ObjectMissing, ObjectUnavailable):
+                pass  # perhaps it is not that object any more
+        layout = persistently(lambda: self._look(name), self._failure)
+        return self._read(name, layout, offset, length)
 
     def delete(self, name: str) -> None:
         object = self._object(name)
+        self._layouts.forget(object)
         parts = set(self._service.page_through(f"{object}{PART}/"))
         for mark in sorted(part for part in parts if part.endswith("/mark")):
             self._remove(mark, name)  # nobody publishes from now on
-        found = self._service.ask("HEAD", object)
+        found = self._service.ask("HEAD", object, query=ITSELF)
         if found.status != 404:
             self._service.must(found, name)
-            parts.update(segments_of(object, found.headers))  # lists of a container may be behind
+            parts.update(layout_of(object, found.headers).names())  # lists of a container may be behind
         self._remove(object, name)  # a manifest whose segments are gone says that it is not there, and is
         for part in sorted(parts):
             self._remove(part, name)
 
     def size(self, name: str) -> int:
-        answer = self._service.must(self._service.ask("HEAD", self._object(name)), name)
-        length = answer.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdigit()):
-            raise StoreUnavailable(store=self.id, why="it does not say how large an object is")
-        return int(length)
+        answer = self._service.must(self._service.ask("HEAD", self._object(name), query=ITSELF), name)
+        size = self._layouts.learn(layout_of(self._object(name), answer.headers)).size
+        return self._size_of_large(name) if size is None else size
 
     def names(self) -> frozenset[str]:
         found = set()
@@ -102,6 +90,29 @@ class SwiftStore(Store):
 
     def _object(self, name: str) -> str:
         return self._settings.prefix + checked(name)
+
+    def _look(self, name: str) -> Layout:
+        object = self._object(name)
+        answer = self._service.must(self._service.look(object, ITSELF), name)
+        return self._layouts.learn(layout_of(object, answer.headers))
+
+    def _read(self, name: str, layout: Layout, offset: int, length: int | None) -> Iterator[bytes]:
+        size = layout.size
+        if length == 0 or (layout.readable and size is not None and offset >= size):
+            self.size(name)
+            return iter(())
+        return Reader(self._service, name, layout).read(offset, length)
+
+    def _size_of_large(self, name: str) -> int:
+        """The size of a large object that says nothing itself: one of an earlier version, or of somebody else."""
+        answer = self._service.must(self._service.ask("HEAD", self._object(name)), name)
+        length = answer.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit()):
+            raise self._failure("it does not say how large an object is")
+        return int(length)
+
+    def _failure(self, why: str) -> Problem:
+        return StoreUnavailable(store=self.id, why=why)
 
     def _remove(self, object: str, name: str) -> None:
         answer = self._service.ask("DELETE", object)

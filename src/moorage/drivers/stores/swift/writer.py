@@ -9,14 +9,24 @@ against each segment; those of more segments than a static manifest may have a d
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
 
-from moorage.drivers.stores.naming import PART, image_of
+from moorage.drivers.stores.naming import image_of
+from moorage.drivers.stores.swift.layout import (
+    ITSELF,
+    MARK,
+    SEGMENT,
+    SEGMENTS,
+    SIZE,
+    STEP,
+    Layout,
+    folder,
+    layout_of,
+    said_of,
+    segment,
+)
 from moorage.drivers.stores.swift.service import Service
 from moorage.images.store import ObjectMissing, StoreUnavailable, Writer
 
-MARK = "X-Object-Meta-Moorage-Writer"  #: who wrote an object
-SEGMENTS = "X-Object-Meta-Moorage-Segments"  #: how many segments it has
 _MOST_STATIC = 1000  #: segments of a static manifest, as services limit it
 _LARGEST_MIB = 160
 _MIB = 1 << 20
@@ -28,7 +38,7 @@ class SwiftWriter(Writer):
     def __init__(self, service: Service, name: str, object: str, size: int | None) -> None:
         self._service, self._name, self._object = service, name, object
         self._mark = secrets.token_hex(16)
-        self._at = _folder(object, self._mark)
+        self._at = folder(object, self._mark)
         needed_mib = -(-(size or 0) // (_MOST_STATIC * _MIB))
         self._step = max(service.settings.segment_size, min(needed_mib, _LARGEST_MIB)) * _MIB
         self._buffer = bytearray()
@@ -43,17 +53,17 @@ class SwiftWriter(Writer):
         self._buffer += chunk
         self._size += len(chunk)
         while len(self._buffer) >= self._step:
-            segment = bytes(memoryview(self._buffer)[: self._step])
+            piece = bytes(memoryview(self._buffer)[: self._step])
             del self._buffer[: self._step]
-            self._send(segment)
+            self._send(piece)
 
     def commit(self) -> None:
         if self._committed:
             return
         self._must_be_open()
         if self._segments and self._buffer:
-            segment, self._buffer = bytes(self._buffer), bytearray()
-            self._send(segment)
+            piece, self._buffer = bytes(self._buffer), bytearray()
+            self._send(piece)
         self._must_be_marked()
         self._publish()
         self._must_be_marked()
@@ -72,14 +82,13 @@ class SwiftWriter(Writer):
             self._remove(name)
         self._remove(self._at + "mark")
 
-    def _send(self, segment: bytes) -> None:
-        name, digest = (
-            f"{self._at}{len(self._segments) + 1:08}",
-            hashlib.md5(segment, usedforsecurity=False).hexdigest(),
-        )
+    def _send(self, piece: bytes) -> None:
+        number, digest = len(self._segments), hashlib.md5(piece, usedforsecurity=False).hexdigest()
+        name = segment(self._at, number)
         self._must_be_marked()
-        self._segments.append((name, digest, len(segment)))  # named before it is there, so that an abort removes it
-        self._service.must(self._service.ask("PUT", name, {"ETag": digest}, segment), self._name)
+        self._segments.append((name, digest, len(piece)))  # named before it is there, so that an abort removes it
+        headers = {"ETag": digest, SEGMENT: said_of(self._mark, number, digest)}
+        self._service.must(self._service.ask("PUT", name, headers, piece), self._name)
 
     def _publish(self) -> None:
         service = self._service
@@ -88,6 +97,8 @@ class SwiftWriter(Writer):
             SEGMENTS: str(len(self._segments)),
             "Content-Type": "application/octet-stream",
         }
+        if self._segments:
+            mark |= {STEP: str(self._step), SIZE: str(self._size)}
         if not self._segments:
             digest = hashlib.md5(self._buffer, usedforsecurity=False).hexdigest()
             answer = service.ask("PUT", self._object, {**mark, "ETag": digest}, bytes(self._buffer))
@@ -106,14 +117,23 @@ class SwiftWriter(Writer):
 
     def _found(self) -> int | None:
         """How large the object under the name is, if it is the one that we write."""
-        answer = self._service.ask("HEAD", self._object)
+        layout = self._layout()
+        if layout is None:
+            return None
+        if len(self._segments) <= _MOST_STATIC:  # the service has looked at the segments itself
+            return layout.size
+        answer = self._service.must(self._service.ask("HEAD", self._object), self._name)
+        return int(answer.headers.get("Content-Length", -1))
+
+    def _layout(self) -> Layout | None:
+        answer = self._service.ask("HEAD", self._object, query=ITSELF)
         if answer.status == 404 or answer.headers.get(MARK) != self._mark:
             return None
-        return int(self._service.must(answer, self._name).headers.get("Content-Length", -1))
+        return layout_of(self._object, self._service.must(answer, self._name).headers)
 
     def _withdraw(self) -> None:
         """The object is gone, if it is the one that we write."""
-        if self._found() is not None:
+        if self._layout() is not None:
             self._remove(self._object)
 
     def _must_be_marked(self) -> None:
@@ -135,19 +155,3 @@ class SwiftWriter(Writer):
     def _must_be_open(self) -> None:
         if self._over:
             raise self._missing()
-
-
-def segments_of(object: str, headers: Mapping[str, str]) -> list[str]:
-    """The segments of an object that a writer has published, as its metadata tell."""
-    mark, number = headers.get(MARK, ""), headers.get(SEGMENTS, "0")
-    if not (mark.isalnum() and mark.isascii() and number.isascii() and number.isdigit() and len(number) < 6):
-        return []
-    return [_segment(_folder(object, mark), n + 1) for n in range(int(number))]
-
-
-def _folder(object: str, mark: str) -> str:
-    return f"{object}{PART}/{mark}/"
-
-
-def _segment(folder: str, number: int) -> str:
-    return f"{folder}{number:08}"
