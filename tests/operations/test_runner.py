@@ -300,7 +300,7 @@ def test_busy_resources_are_left_alone(database: Database) -> None:
     begin(database, "f", "r1")
     other = begin(database, "f", "r2")
     with database.write() as tx:
-        assert [row["id"] for row in claims.claim(tx, "me", ["any"], 10.0, 8, busy=["r1"])] == [other]
+        assert [row["id"] for row in claims.claim(tx, "me", ["any"], 10.0, 8, busy=[("thing", "r1")])] == [other]
 
 
 def test_the_dead_are_succeeded_at_once_and_the_silent_when_their_lease_is_over(

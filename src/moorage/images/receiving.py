@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import insert, select
 
 from moorage.core.caller import Caller
 from moorage.database import Transaction
@@ -17,11 +17,12 @@ from moorage.images import allowance
 from moorage.images.access import rules
 from moorage.images.access.visibility import find_locked
 from moorage.images.allowance import Room
+from moorage.images.content import known_digests
 from moorage.images.content.intake import Taken
 from moorage.images.errors import FormatsUnset, GoneMeanwhile
 from moorage.images.image import LIFE, WAITING, State
 from moorage.images.locations import location
-from moorage.images.records import digests, images, properties
+from moorage.images.records import images, properties
 from moorage.images.service import move, touch
 from moorage.images.signatures import signed
 from moorage.operations import events
@@ -77,12 +78,6 @@ def hold_still(tx: Transaction, id: str, upload_id: str, size: int) -> None:
     events.record(tx, "image.staged", "image", id, image["owner"], size=size)
 
 
-def keep_digests(tx: Transaction, id: str, of_chunks: bytes) -> None:
-    """These are the digests of the image's bytes, whether or not they are visible yet."""
-    tx.run(delete(digests).where(digests.c.image_id == id))
-    tx.run(insert(digests).values(image_id=id, digests=of_chunks))
-
-
 def complete(
     tx: Transaction,
     id: str,
@@ -118,7 +113,7 @@ def complete(
     if learnt is not None:
         _add_properties(tx, id, learnt.properties)
     if taken.digests or not taken.size:
-        keep_digests(tx, id, taken.digests)
+        known_digests.record(tx, id, taken.digests)
     signed.keep(tx, id, taken.hashes)
     stores = ",".join(places)
     events.record(tx, "image.active", "image", id, image["owner"], request_id, size=taken.size, store=stores)
@@ -130,7 +125,7 @@ def fall_back(tx: Transaction, id: str, upload_id: str, reason: str | None) -> N
     if image is not None:
         what = "import" if image["state"] == State.IMPORTING else "upload"
         move(tx, image, "fall-back", upload_id=None, size=None)
-        tx.run(delete(digests).where(digests.c.image_id == id))
+        known_digests.forget(tx, id)
         events.record(tx, f"image.{what}-failed", "image", id, image["owner"], reason=reason)
 
 

@@ -10,7 +10,20 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, exists, literal_column, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    exists,
+    literal_column,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
 
 from moorage.database import Transaction
 from moorage.operations.journal import BEGUN, CLAIMING, SECOND
@@ -52,7 +65,7 @@ def _claimable(busy: bool) -> Select[Any]:
     """The ids of what may be claimed from one queue, oldest first."""
     query = select(_o.c.id).where(_o.c.queue == bindparam("the_queue"), text(f"o.{UNDERWAY}"), _free(_o), ~_taken)
     if busy:
-        query = query.where(_o.c.resource_id.not_in(bindparam("the_busy", expanding=True)))
+        query = query.where(tuple_(_o.c.resource_kind, _o.c.resource_id).not_in(bindparam("the_busy", expanding=True)))
     return query.order_by(_o.c.created_at, _o.c.id).limit(bindparam("the_room", type_=operations.c.step.type))
 
 
@@ -78,12 +91,17 @@ _ANYTHING = _claimable(busy=False)
 
 
 def claim(
-    tx: Transaction, owner: str, queues: Sequence[str], lease_s: float, limit: int, busy: Collection[str] = ()
+    tx: Transaction,
+    owner: str,
+    queues: Sequence[str],
+    lease_s: float,
+    limit: int,
+    busy: Collection[tuple[str, str]] = (),
 ) -> list[Mapping[str, Any]]:
     """
     Make `owner` the owner of up to `limit` operations of `queues` that nobody works on: queued ones whose time has
-    come, and running ones whose lease has lapsed; none on the resources in `busy`. Claims of several processes take
-    turns.
+    come, and running ones whose lease has lapsed; none on the resources in `busy` (kind and id). Claims of several
+    processes take turns.
     """
     postgresql = tx.dialect == "postgresql"
     if postgresql:

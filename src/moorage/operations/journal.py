@@ -43,7 +43,7 @@ class Taker(Protocol):
     def owner(self) -> str: ...
     @property
     def lease_s(self) -> float: ...
-    def takes(self, kind: str, queue: str, resource_id: str) -> bool:
+    def takes(self, kind: str, queue: str, resource_kind: str, resource_id: str) -> bool:
         """Whether it would begin with such an operation at once."""
 
     def take_up(self, row: Mapping[str, Any]) -> None:
@@ -164,7 +164,7 @@ def _taker(tx: Transaction, kind: str, queue: str, resource_kind: str, resource_
     way on the resource. Killed before it has begun, it is succeeded like the owner of any claim.
     """
     taker: Taker | None = tx.here.get(TAKER)
-    if taker is None or not taker.takes(kind, queue, resource_id):
+    if taker is None or not taker.takes(kind, queue, resource_kind, resource_id):
         return None
     if tx.dialect == "postgresql" and not tx.value(_CLAIMS_ALONE):
         return None  # somebody claims at this moment, perhaps of the same resource

@@ -143,12 +143,12 @@ class Runner:
         """As whom it owns operations."""
         return self.me.id
 
-    def takes(self, kind: str, queue: str, resource_id: str) -> bool:
+    def takes(self, kind: str, queue: str, resource_kind: str, resource_id: str) -> bool:
         """Whether it would begin with such an operation at once: it has room, and nothing to do with the resource."""
         if kind not in self.flows or queue not in self._queues or self._stop.is_set():
             return False
         with self._guard:
-            busy = any(other.resource_id == resource_id for other in self._running.values())
+            busy = any(other.resource == (resource_kind, resource_id) for other in self._running.values())
             return not busy and self._room(lane(queue)) > 0
 
     def _room(self, wanted: str) -> int:
@@ -220,7 +220,7 @@ class Runner:
         """Claim and hand to threads what there is; whether there may be more."""
         with self._guard:
             signalled, self._signalled = self._signalled, set()
-            rooms, busy = {each: self._room(each) for each in LANES}, {o.resource_id for o in self._running.values()}
+            rooms, busy = {each: self._room(each) for each in LANES}, {o.resource for o in self._running.values()}
             if min(rooms.values()) <= 0:
                 self._more = True  # whoever ends looks again
         queues = [queue for queue in self._queues if queue in signalled] or self._with_work()
@@ -232,7 +232,7 @@ class Runner:
         with self.database.write() as tx:
             for each, room in rooms.items():
                 mine = [queue for queue in queues if lane(queue) == each]
-                taken = busy | {row["resource_id"] for row in rows}
+                taken = busy | {(row["resource_kind"], row["resource_id"]) for row in rows}
                 found = claims.claim(tx, self.me.id, mine, self.lease_s, room, taken) if mine else []
                 rows, full = rows + found, full or (bool(mine) and len(found) == room)
         for row in rows:

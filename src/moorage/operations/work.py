@@ -54,6 +54,7 @@ class Carried:
         self._database, self._flow, self.rooms, self._stopping = database, flow, rooms, stopping
         self.id: str = row["id"]
         self.epoch: int = row["epoch"]
+        self.resource: tuple[str, str] = (row["resource_kind"], row["resource_id"])
         self.resource_id: str = row["resource_id"]
         self.queue: str = row["queue"]
         self.project_id: str | None = row["project_id"]

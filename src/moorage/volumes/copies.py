@@ -79,6 +79,11 @@ def below(tx: Transaction, layer: str | None) -> Mapping[str, Any] | None:
     return None
 
 
+def awaited(tx: Transaction, image_id: str) -> Sequence[Mapping[str, Any]]:
+    """The copies of the image that have to come in whole before volumes can lie on them."""
+    return tx.all(select(copies).where(c.image_id == image_id, c.state == str(State.AWAITED)).order_by(c.created_at))
+
+
 def get(tx: Transaction, id: str) -> Mapping[str, Any] | None:
     """The copy's row."""
     row: Mapping[str, Any] | None = tx.get(copies, id)

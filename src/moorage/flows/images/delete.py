@@ -1,7 +1,8 @@
 """
 Delete an image: from the call on it is gone for everybody; its bytes follow.
 
-What is under way on the image is cancelled first; the journal lets this operation begin when that is over.  Bytes that
+What is under way on the image is cancelled first; the journal lets this operation begin when that is over (but for the
+hashing, which only reads, and learns nothing any more).  Bytes that
 volumes lie on are left to them, which is decided under the lock of the image's row: the last volume takes them along.
 """
 
@@ -12,12 +13,14 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Problem
 from moorage.database import Transaction
 from moorage.flows.images.clear import STAGING, clear, needed
+from moorage.flows.images.locations import hash_image
 from moorage.flows.images.of_volumes import beneath
 from moorage.flows.images.stores import store_of
 from moorage.images import service
 from moorage.images.imports import staging
 from moorage.images.locations import location
 from moorage.images.records import images
+from moorage.images.signatures import signed
 from moorage.operations import journal
 from moorage.operations.flow import Flow, Step, Work
 from moorage.volumes import layers
@@ -33,7 +36,7 @@ def begin_delete(tx: Transaction, caller: Caller, id: str, host_queue: str = QUE
     incoming = service.may_delete(tx, caller, id)["upload_id"]
     if incoming:
         journal.cancel(tx, incoming)  # it may be a volume's
-    for operation in journal.open_on(tx, "image", [id]):
+    for operation in (*journal.open_on(tx, "image", [id]), *hash_image.under_way(tx, id)):
         journal.cancel(tx, operation["id"])
     image = service.mark_deleted(tx, caller, id)
     below = beneath.of(tx, id)
@@ -71,6 +74,7 @@ def remove(work: Work) -> Mapping[str, Any]:
             location.forget(tx, row["store"], row["object"])
             layers.strike(tx, row["object"])
         location.disown(tx, work.resource_id)
+        signed.forget(tx, work.resource_id)
     beneath.clear(work, work.input.get("layers", ()))
     return {"left_to_volumes": left}
 

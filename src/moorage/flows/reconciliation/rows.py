@@ -14,6 +14,7 @@ from sqlalchemy import select
 from moorage.core.caller import NOBODY
 from moorage.core.errors import Problem
 from moorage.database import Transaction
+from moorage.flows.images.locations import hash_image
 from moorage.flows.reconciliation.finding import Finding, found
 from moorage.flows.reconciliation.wanted import MENDING
 from moorage.flows.rooms import Rooms
@@ -26,7 +27,7 @@ from moorage.volumes.attachments import publication, withdrawal
 from moorage.volumes.attachments.attachment import HELD, State
 from moorage.volumes.records import attachments, copies, volumes
 
-TABLES = {"volume": volumes, "image": images, "copy": copies}
+TABLES = {"volume": volumes, "image": images, hash_image.RESOURCE: images, "copy": copies}
 ROWLESS = frozenset({MENDING})  #: kinds that also see to things that no row knows
 KINDS = frozenset({"attachment-abandoned", "volume-abandoned", "status-stale", "operation-orphan"})
 

@@ -13,6 +13,7 @@ from moorage.core.errors import Problem
 from moorage.core.ids import new_uuid
 from moorage.database import Transaction
 from moorage.flows.images.clear import clear_if_forsaken
+from moorage.flows.images.locations import hash_image
 from moorage.flows.images.stores import store_of
 from moorage.flows.pace import Pace
 from moorage.flows.rooms import Rooms
@@ -23,6 +24,8 @@ from moorage.images.content.formats import ContentRefused
 from moorage.images.content.intake import Intake, Taken
 from moorage.images.outgoing import Usable
 from moorage.images.records import images
+from moorage.images.signatures import signed
+from moorage.images.signatures.signature import Aside
 from moorage.operations import journal
 from moorage.operations.flow import After, Flow, Step, Work
 from moorage.operations.periodic import Job
@@ -219,8 +222,11 @@ def _progress(work: Work, there: int, *, came: bool = True) -> bool:
 def _complete(work: Work, row: Mapping[str, Any], taken: Taken | None = None) -> None:
     """It needs its source no more; that goes, if it was left for the copy's sake alone."""
     with work.transaction() as tx:
-        tx.lock(images, [row["image_id"]])
+        found = tx.lock(images, [row["image_id"]])
         if taken is not None:
+            for image in found:
+                _compare(row, image, taken)  # somebody may have hashed it meanwhile
+                hash_image.learnt(tx, image["id"], taken)
             known_digests.keep(tx, row["image_id"], taken.digests)
             layers.measure(tx, row["layer"], taken.virtual_size or taken.size)
         if copies.complete(tx, row):
@@ -230,7 +236,7 @@ def _complete(work: Work, row: Mapping[str, Any], taken: Taken | None = None) ->
 def _download(work: Work, row: Mapping[str, Any]) -> Mapping[str, Any]:
     """Read all of it, find out what it is, and have volumes lie on it if that is what was said."""
     with work.rooms.database.read() as tx:
-        image = tx.get(images, row["image_id"])
+        image, over = tx.get(images, row["image_id"]), signed.missing(tx, row["image_id"])
     if image is None:
         raise Hindered(why=f"Image {row['image_id']} is gone.")
     intake = Intake(
@@ -239,6 +245,7 @@ def _download(work: Work, row: Mapping[str, Any]) -> Mapping[str, Any]:
         size=row["size_bytes"],
         os_hash_algo=image["os_hash_algo"] or work.rooms.settings.images.hash_algorithm,
         largest_disk_bytes=work.rooms.settings.images.largest_disk,
+        witness=Aside(over) if over is not None else None,
     )
     course = Course(work)
     taken: Taken | None = None

@@ -47,12 +47,12 @@ def why(tx: Transaction, caller: Caller, id: str) -> Why:
     """What the image's state means, and which volumes lie on its bytes."""
     row = seen(tx, caller, images, "owner", "image", id)
     meaning = MEANING.get(row["state"], "It is in a state of its own.")
-    doing = journal.open_on(tx, "image", [id])
+    doing, hashing = journal.open_on(tx, "image", [id]), hash_image.under_way(tx, id)
     if row["state"] == State.ACTIVE and row["checksum"] is None:
-        hashed = any(one["kind"] == hash_image.KIND and one["input"]["hash_algorithm"] for one in doing)
+        hashed = any(one["input"]["hash_algorithm"] for one in hashing)
         meaning = UNHASHED if hashed else UNREAD
     answer = Why("image", id, row["state"], since(tx, "image", row, CHANGES), meaning)
-    own(tx, answer, caller, doing)
+    own(tx, answer, caller, doing or hashing)  # nothing waits for the hashes
     _tell_import(tx, answer, row)
     its = union(
         select(layers.c.id).where(layers.c.image_id == id),

@@ -9,16 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete
-
 from moorage.database import Transaction
 from moorage.images import allowance
+from moorage.images.content import known_digests
 from moorage.images.content.formats import Inspected
 from moorage.images.content.intake import Taken
 from moorage.images.image import FILLED, WAITING
 from moorage.images.locations import location
-from moorage.images.receiving import keep_digests
-from moorage.images.records import digests, images
+from moorage.images.records import images
 from moorage.images.service import move, touch
 from moorage.operations import events
 
@@ -77,7 +75,7 @@ def learn(tx: Transaction, id: str, taken: Taken) -> None:
         virtual_size=taken.virtual_size,
         read_as=taken.format,
     )
-    keep_digests(tx, id, taken.digests)
+    known_digests.record(tx, id, taken.digests)
     events.record(tx, "image.hashed", "image", id, image["owner"], checksum=taken.checksum)
 
 
@@ -104,7 +102,7 @@ def unwind(tx: Transaction, id: str, upload_id: str, reason: str | None) -> None
     image = awaited(tx, id, upload_id)
     if image is not None:
         move(tx, image, "delete", upload_id=None, deleted_at=tx.now)
-        tx.run(delete(digests).where(digests.c.image_id == id))
+        known_digests.forget(tx, id)
         events.record(tx, "image.upload-failed", "image", id, image["owner"], reason=reason)
 
 

@@ -71,6 +71,11 @@ def keep(tx: Transaction, image_id: str, taken: Mapping[str, str]) -> None:
         tx.run(insert(hashes).values(image_id=image_id, algorithm=algorithm, value=value))
 
 
+def forget(tx: Transaction, image_id: str) -> None:
+    """No hash is kept of a deleted image, besides its own."""
+    tx.run(delete(hashes).where(hashes.c.image_id == image_id))
+
+
 def _kept(tx: Transaction, image_id: str, algorithm: str) -> str | None:
     """The image's hash by this algorithm, in hexadecimal, where it was taken."""
     i, h = images.c, hashes.c

@@ -22,6 +22,7 @@ from moorage.images import allowance, receiving, service
 from moorage.images.access import rules
 from moorage.images.access.visibility import find_locked
 from moorage.images.allowance import Room
+from moorage.images.content import known_digests
 from moorage.images.content.intake import Intake, Taken
 from moorage.images.errors import FormatsUnsetForImport, StagedBytesComing, TaskOpen, TransitionRefused
 from moorage.images.image import State
@@ -131,7 +132,7 @@ def store(work: Work) -> Mapping[str, Any]:
     chunks = chunks_of(work, given["object"])
     taken, ended = fill(work, work.input["stores"], given["size"], learning, chunks)
     with work.transaction() as tx:
-        receiving.keep_digests(tx, work.resource_id, taken.digests)
+        known_digests.record(tx, work.resource_id, taken.digests)
     return {**ended, "taken": {**vars(taken), "digests": ""}}
 
 

@@ -3,10 +3,15 @@ Learn what is not known yet of the bytes of an image that is active already, whi
 hashes, the one that its signature is over, and what they are, for they are looked at as an upload's are. Killed, it
 begins anew; deleted with its image.
 
+It may take hours, and what is done to the image does not wait for it: its resource is the image's hashes, not the
+image. Where volumes wait for a copy that is read from end to end as well, it gives way: what the copy has learnt counts
+(`learnt`), and the bytes are read once.
+
 Bytes that are not what was said of them take the image out of use: it is deactivated, with the reason in its events.
 """
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -31,8 +36,11 @@ from moorage.images.signatures.signed import SignatureUnproven
 from moorage.operations import journal
 from moorage.operations.flow import After, Flow, Step, Work
 from moorage.operations.records import State
+from moorage.operations.work import LOOK_S
+from moorage.volumes import copies
 
 KIND = "hash-image"
+RESOURCE = "image-hashes"  #: of the image that has the resource's id
 DEADLINE_S = 30 * 86400.0
 RETRIES = 1 << 30  #: a store that is away is waited for, as long as the image is there
 
@@ -45,7 +53,7 @@ def begin(tx: Transaction, image: Mapping[str, Any], queue: str, algorithm: str 
     return journal.begin(
         tx,
         KIND,
-        "image",
+        RESOURCE,
         image["id"],
         queue=queue,
         project_id=image["owner"],
@@ -60,10 +68,14 @@ def prove(tx: Transaction, rooms: Rooms, id: str) -> str | None:
     rows = tx.lock(images, [id])
     if not rows or rows[0]["state"] not in FILLED or signed.missing(tx, id) is None:
         return None
-    for row in journal.open_on(tx, "image", [id]):
-        if row["kind"] == KIND:
-            return str(row["id"])
+    for row in under_way(tx, id):
+        return str(row["id"])
     return begin(tx, rows[0], rooms.host_queue if beneath.of(tx, id) else "any", None)
+
+
+def under_way(tx: Transaction, id: str) -> Sequence[Mapping[str, Any]]:
+    """The operations that learn something of the image's bytes."""
+    return journal.open_on(tx, RESOURCE, [id])
 
 
 @contextmanager
@@ -105,7 +117,7 @@ def compute(work: Work) -> Mapping[str, Any] | After:
     wanted = _wanted(work)
     if wanted is None:
         return {}
-    waiting = turn(work, KIND)
+    waiting = _elsewhere(work) or turn(work, KIND)
     if waiting is not None:
         return waiting
     store = by_weight(work.rooms, wanted.places)[0]
@@ -115,6 +127,8 @@ def compute(work: Work) -> Mapping[str, Any] | After:
             _look(work, wanted, store)
         else:
             _hash(work, wanted, store)
+    except _ReadElsewhere as problem:
+        return problem.first
     except (ContentRefused, Malformed, TooLarge) as problem:
         with work.transaction() as tx:
             unhashed.distrust(tx, work.resource_id, problem.sentence)
@@ -149,7 +163,7 @@ def _hash(work: Work, wanted: _Wanted, store: str) -> None:
         else:
             unhashed.look(tx, work.resource_id, Inspected(taken.format, taken.virtual_size))
         if wanted.over is not None and image["checksum"] in (None, taken.checksum):
-            signed.keep(tx, work.resource_id, taken.hashes)
+            _keep_hashes(tx, work.resource_id, taken)
 
 
 def read(
@@ -171,10 +185,60 @@ def read(
 
 
 def _pass(work: Work, learning: Learning[object], store: str, name: str) -> None:
-    pace = Pace(work.rooms.settings.images.hash_rate_mib, work.check)
+    pace = Pace(work.rooms.settings.images.hash_rate_mib, _Ear(work).check)
     for chunk in store_of(work.rooms, store).open(name):
         learning.feed(chunk)
         pace.passed(len(chunk))
+
+
+class _ReadElsewhere(Exception):
+    """Somebody else reads all of the bytes; `first` is what is waited for."""
+
+    def __init__(self, first: After) -> None:
+        self.first = first
+
+
+class _Ear:
+    """Hears what ends the pass over the bytes: somebody from outside, or a copy that volumes wait for."""
+
+    def __init__(self, work: Work) -> None:
+        self._work, self._asked = work, time.monotonic()
+
+    def check(self) -> None:
+        self._work.check()
+        if time.monotonic() - self._asked > LOOK_S:
+            self._asked = time.monotonic()
+            first = _elsewhere(self._work)
+            if first is not None:
+                raise _ReadElsewhere(first)
+
+
+def _elsewhere(work: Work) -> After | None:
+    """
+    The copy that reads all of the image's bytes now, because volumes wait for it. One that was hindered is not waited
+    for: it may never learn anything.
+    """
+    with work.rooms.database.read() as tx:
+        for copy in copies.awaited(tx, work.resource_id):
+            for row in journal.open_on(tx, "copy", [copy["id"]]):
+                if row["state"] == State.RUNNING and row["attempts"] == 0:
+                    return After(str(row["id"]))
+    return None
+
+
+def learnt(tx: Transaction, id: str, taken: Taken) -> None:
+    """What a copy has learnt in its pass over the bytes counts as if it had been learnt here. The image is locked."""
+    if any(row["input"]["hash_algorithm"] == taken.os_hash_algo for row in under_way(tx, id)):
+        unhashed.learn(tx, id, taken)
+    else:
+        unhashed.look(tx, id, Inspected(taken.format, taken.virtual_size))
+    _keep_hashes(tx, id, taken)
+
+
+def _keep_hashes(tx: Transaction, id: str, taken: Taken) -> None:
+    """Those that signatures are over; a deleted image's deletion has forgotten them, or is about to."""
+    if any(image["state"] in FILLED for image in tx.lock(images, [id])):
+        signed.keep(tx, id, taken.hashes)
 
 
 def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:
@@ -189,4 +253,4 @@ def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:
 
 HASH_IMAGE = Flow(KIND, (Step("hash", compute),), settle=settle, deadline_s=DEADLINE_S, retries=RETRIES)
 
-__all__ = ["HASH_IMAGE", "KIND", "begin", "prove", "proving", "read"]
+__all__ = ["HASH_IMAGE", "KIND", "RESOURCE", "begin", "learnt", "prove", "proving", "read", "under_way"]

@@ -19,6 +19,7 @@ from moorage.flows.images.stores import by_weight
 from moorage.flows.rooms import Rooms
 from moorage.images import allowance, receiving
 from moorage.images.allowance import Room
+from moorage.images.content import known_digests
 from moorage.images.content.intake import Taken
 from moorage.images.imports import task
 from moorage.images.locations import adopting, unhashed
@@ -152,7 +153,7 @@ def compare(work: Work) -> Mapping[str, Any] | After:
     if given.get("checksum") not in (None, taken.checksum):
         raise HashDiffers(algorithm="md5", found=taken.checksum, said=given["checksum"])
     with work.transaction() as tx:
-        receiving.keep_digests(tx, work.resource_id, taken.digests)
+        known_digests.record(tx, work.resource_id, taken.digests)
     return {"taken": {**vars(taken), "digests": ""}}
 
 

@@ -17,6 +17,7 @@ from moorage.flows.turns import turn
 from moorage.flows.volumes import hydrate_copy
 from moorage.flows.volumes.volume_layers import backend_of, volume_of
 from moorage.images import receiving
+from moorage.images.content import known_digests
 from moorage.images.content.intake import Intake, Taken
 from moorage.images.locations import unhashed
 from moorage.operations.flow import After, Flow, Step, Work
@@ -52,7 +53,7 @@ def copy(work: Work) -> Mapping[str, Any] | After:
         raise
     _clear_scratch(work)
     with work.transaction() as tx:
-        receiving.keep_digests(tx, work.input["image"], taken.digests)
+        known_digests.record(tx, work.input["image"], taken.digests)
     return {"object": name, "taken": {**vars(taken), "digests": ""}}
 
 
