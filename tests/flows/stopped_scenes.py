@@ -8,7 +8,15 @@ from pathlib import Path
 
 from moorage.operations.host_lock import HostLock
 from moorage.operations.runner import Runner
-from tests.flows import copy_scenes, image_volume_scenes, image_world, import_world, test_hash_crashes, upload_scenes
+from tests.flows import (
+    conversion_scenes,
+    copy_scenes,
+    image_volume_scenes,
+    image_world,
+    import_world,
+    test_hash_crashes,
+    upload_scenes,
+)
 from tests.flows.volume_scenes import QUEUES
 from tests.operations.crash import Scene
 
@@ -53,4 +61,6 @@ hydrating = here(copy_scenes.hydrated)
 awaiting = here(copy_scenes.downloaded)
 showing = here(upload_scenes.show)
 copying_a_volume = here(upload_scenes.copy)
+converting = anywhere(conversion_scenes.importing)
+converting_for_a_volume = here(conversion_scenes.volume)
 cloning = here(image_volume_scenes.from_image_volume)

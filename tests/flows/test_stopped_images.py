@@ -24,6 +24,7 @@ from moorage.flows.images.incoming.upload import Asked, Upload
 from moorage.operations.process import Process
 from moorage.operations.records import operations
 from moorage.operations.runner import Runner
+from tests.flows.conversion_scenes import middle
 from tests.flows.image_world import ALICE, DATA, FLOWS, PIECES, new_image, rooms_on, world
 from tests.flows.test_upload_image import wait_for
 from tests.operations import crash
@@ -38,6 +39,8 @@ ANYWHERE = [
     ("importing", Point("store", "done")),
     ("fetching", Point("obtain", "line", 22)),
     ("fetching", Point("obtain", "done")),
+    ("converting", middle("transform")),
+    ("converting", Point("transform", "done")),
     ("copying", Point("copy", "line", 45)),
     ("copying", Point("copy", "done")),
     ("leaving", Point("remove", "line", 3)),
@@ -49,6 +52,7 @@ HERE = [
     ("hydrating", Point("fill", "line", 60)),
     ("awaiting", Point("fill", "line", 120)),
     ("showing", Point("show", "line", 9)),
+    ("converting_for_a_volume", middle("convert")),
     ("copying_a_volume", Point("copy", "line", 20)),
     ("cloning", Point("head", "line", 9)),
 ]

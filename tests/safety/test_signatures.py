@@ -5,6 +5,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy import insert
 
 import moorage
 from moorage.images.records import properties as image_properties
+from moorage.images.signatures.certificates import Certificates
 from tests.images.test_signature import ID, KEYS, certificate, signed
 from tests.safety.ways import Scene, scene
 
@@ -166,3 +168,48 @@ def test_nobody_lets_bytes_out_but_through_the_door_where_signatures_are_verifie
     asking = re.compile(r"\blocation\.(held|objects)\(|^from moorage\.images\.location import", re.M)
     found = {path for path in source.rglob("*.py") if asking.search(path.read_text()) or path.stem == "location"}
     assert {str(path.relative_to(source).with_suffix("")) for path in found} == set(INSIDE.split())
+
+
+class Far(Certificates):
+    """A key manager that somebody else uses the time of: what it asks for first is done before it answers."""
+
+    def __init__(self, certificates: Certificates, meanwhile: Callable[[], Any]) -> None:
+        self._certificates, self._meanwhile, self.asked = certificates, meanwhile, list[str]()
+
+    def certificate(self, id: str) -> bytes:
+        self.asked.append(id)
+        if len(self.asked) == 1:
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(self._meanwhile).result(60)  # nobody who asks has a transaction that keeps others out
+        return self._certificates.certificate(id)
+
+
+def take_out(cloud: Scene, id: str, way: str) -> Any:
+    return read(cloud, id) if way == "download" else volume(cloud, id)
+
+
+@pytest.mark.parametrize("way", ["download", "volume"])
+def test_nobody_waits_while_a_key_manager_is_asked(cloud: Scene, way: str) -> None:
+    id = cloud.create("raw", **properties())
+    assert cloud.by_upload(id, DATA)[0] == 204
+    rooms = cloud.cloud.app.rooms
+    far = rooms.certificates = Far(rooms.certificates, lambda: patched(cloud, id, renamed="meanwhile"))
+    assert take_out(cloud, id, way).status in (200, 202)
+    assert far.asked == [ID] and cloud.show(id)["renamed"] == "meanwhile"
+
+
+@pytest.mark.parametrize("way", ["download", "volume"])
+def test_a_certificate_that_is_set_meanwhile_is_the_one_that_counts(cloud: Scene, way: str) -> None:
+    id, other = cloud.create("raw", **properties()), "5e75e75e-0000-4000-8000-000000000003"
+    assert cloud.by_upload(id, DATA)[0] == 204
+    rooms = cloud.cloud.app.rooms
+    mine = rooms.certificates
+    far = rooms.certificates = Far(mine, lambda: patched(cloud, id, img_signature_certificate_uuid=other))
+    refused = take_out(cloud, id, way)
+    assert (refused.status, far.asked) == (400, [ID, other]) and other.encode() in refused.body
+    patched(cloud, id, **properties())
+    nonsense = base64.b64encode(bytes(256)).decode()
+    far = rooms.certificates = Far(mine, lambda: patched(cloud, id, img_signature=nonsense))
+    refused = take_out(cloud, id, way)
+    assert (refused.status, far.asked) == (400, [ID]) and b"not that of these data" in refused.body
+    assert cloud.cloud.call("GET", "/volume/v3/volumes").json["volumes"] == []

@@ -2,7 +2,7 @@
 Where an image's bytes are, for whoever lets them out, by download or as a volume.
 
 This is the one door: of an image that claims a signature nothing is told before that is found good, with the properties
-and the certificate as they are now.
+and the certificate as they are now. The certificates given are at hand: no key manager is asked inside a transaction.
 """
 
 from collections.abc import Mapping

@@ -40,7 +40,7 @@ class Image:
     tags: Sequence[str] = ()
     stores: Sequence[str] = ()  #: where its bytes are
     progress: Progress | None = None  #: of its last import, or copy
-    places: Sequence[Mapping[str, Any]] = ()  #: its locations
+    places: Sequence[Mapping[str, Any]] = ()  #: its locations, in the order in which they came
 
 
 def gather(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> list[Image]:
@@ -57,7 +57,7 @@ def gather(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> list[Image]:
     for row in tx.all(select(tags).where(among(t.image_id, ids)).order_by(t.tag)):
         tagged[row["image_id"]].append(row["tag"])
     held = select(locations).where(among(l.image_id, ids), l.state == location.State.HELD)
-    for row in tx.all(held.order_by(l.store, l.created_at, l.id)):
+    for row in tx.all(held.order_by(l.created_at, l.id)):
         placed[row["image_id"]].append(row)
     under_way = progress_of(tx, [row["import_id"] for row in rows if row["import_id"] is not None])
     return [
@@ -65,7 +65,7 @@ def gather(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> list[Image]:
             row,
             kept[row["id"]],
             tagged[row["id"]],
-            list(dict.fromkeys(place["store"] for place in placed[row["id"]])),
+            sorted({place["store"] for place in placed[row["id"]]}),
             under_way.get(row["import_id"]),
             placed[row["id"]],
         )

@@ -109,6 +109,7 @@ class Flow:
     record: Settle | None = None
     deadline_s: float = 3600.0
     cancellable: bool = False  #: whoever may change its resource may cancel it, and be left with what was before
+    instead: str = ""  #: what to do with one that is not cancellable; names of its input stand in braces, and {id}
     retries: int = 3  #: how often a step that failed for want of an answer is tried again before the flow turns back
 
     def turning_back_allowed(self, step: int) -> bool:

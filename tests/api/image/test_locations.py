@@ -15,6 +15,7 @@ from moorage.drivers.fetch.client import GuardedFetch
 from moorage.drivers.fetch.settings import FetchSettings
 from moorage.drivers.stores.files import FilesStore
 from moorage.drivers.stores.http import HttpStore
+from moorage.images.locations import location
 from moorage.images.records import images
 from moorage.operations import journal
 from moorage.operations.records import operations
@@ -295,6 +296,22 @@ def test_the_old_way(make: Callable[..., Web]) -> None:
     assert patch(it, id, {"op": "remove", "path": "/locations/0"}, as_="root").status == 403
     assert [place["url"] for place in it.cloud.show(id)["locations"]] == [other]
     assert it.cloud.call("GET", f"/image/v2/images/{id}/file").body == DATA
+
+
+def test_locations_keep_the_order_in_which_one_call_has_given_them(make: Callable[..., Web]) -> None:
+    it = make(show_multiple_locations=True)
+    pages = [it.serve(f"/{n}-mirror.raw", DATA) for n in (7, 1, 9, 3, 0, 8, 2, 6)]  # by chance in order: 1 in 40 320
+    for added in ([add(url) for url in pages], [{"op": "replace", "path": "/locations", "value": [
+        {"url": url, "metadata": {}} for url in pages]}]):  # fmt: skip
+        id = it.cloud.image()
+        answer = patch(it, id, *added)
+        assert answer.status == 200, answer.body
+        assert [place["url"] for place in answer.json["locations"]] == pages
+        assert [place["url"] for place in it.cloud.show(id)["locations"]] == pages
+        listed = it.cloud.call("GET", f"/image/v2/images/{id}/locations", as_="root").json
+        assert [place["url"] for place in listed] == pages
+        with it.cloud.database.read() as tx:
+            assert location.objects(tx, id) == {"web": pages[0]}, "the first one is read first"
 
 
 def test_the_old_way_takes_out_what_was_shown_at_that_number(make: Callable[..., Web]) -> None:

@@ -12,6 +12,7 @@ from moorage.database import Transaction
 from moorage.flows.images.stores import beside, far, in_our_volumes
 from moorage.flows.volumes import volume_from_image, volume_from_volume
 from moorage.images.outgoing import Usable
+from moorage.images.signatures.certificates import Certificates
 from moorage.volumes import custody, quota, services, volume, volume_type
 from moorage.volumes.errors import InvalidInput, NotMadeYet
 from moorage.volumes.volume import New, Rules
@@ -23,7 +24,7 @@ MADE_BY = frozenset(
 _SOURCES = ("snapshot_id", "source_volid", "imageRef", "backup_id")
 
 
-def made(tx: Transaction, request: Request) -> Mapping[str, Any]:
+def made(tx: Transaction, request: Request, certificates: Certificates | None) -> Mapping[str, Any]:
     """The row of the volume that the request asks for, its operation begun."""
     asked, key = _asked(request.body["volume"]), keys.asked(request)
     project = request.caller.project_id
@@ -40,7 +41,7 @@ def made(tx: Transaction, request: Request) -> Mapping[str, Any]:
             in_our_volumes(request.rooms),
             far(request.rooms),
             request.rooms.settings.images.property_protections,
-            request.rooms.certificates,
+            certificates,
         )
         return volume_from_image.begin(
             tx, request.caller, source, lambda image: _new(tx, request, asked, image=image), rules(request), key

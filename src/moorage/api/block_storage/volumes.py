@@ -9,11 +9,13 @@ from moorage.api.block_storage import lists, policy, views
 from moorage.api.block_storage.lists import Listing
 from moorage.api.block_storage.making import made
 from moorage.api.block_storage.versions import V
-from moorage.api.request import Answer, Request
+from moorage.api.certified import certified
+from moorage.api.request import Answer, Outcome, Request
 from moorage.api.views import View
 from moorage.core.errors import Malformed
 from moorage.database import Transaction
 from moorage.flows.images.locations.hash_image import proving
+from moorage.images.signatures.certificates import Certificates
 from moorage.volumes import custody, volume
 from moorage.volumes.errors import VolumeNotFound
 from moorage.volumes.records import volumes
@@ -66,11 +68,15 @@ LISTING = Listing(
 # fmt: on
 
 
-def create(request: Request) -> Answer:
+def create(request: Request) -> Outcome:
     """A volume is being made: blank, of an image or of another volume."""
     request.caller.must(policy.VOLUME_CREATE)
+    return certified(request, lambda certificates: _create(request, certificates))
+
+
+def _create(request: Request, certificates: Certificates | None) -> Answer:
     with proving(request.rooms), request.write() as tx:
-        row = made(tx, request)
+        row = made(tx, request, certificates)
         return Answer(202, {"volume": views.volume(request, tx, row, views.VOLUME)})
 
 

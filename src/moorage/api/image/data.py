@@ -4,25 +4,28 @@ import asyncio
 import errno
 import io
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from moorage.api.certified import certified
 from moorage.api.image.media import BYTES
 from moorage.api.image.ranges import part_of
-from moorage.api.request import Answer, AtStore, Request
+from moorage.api.request import Answer, AtStore, Outcome, Request
 from moorage.core.errors import Malformed, UnsupportedContent
+from moorage.database import Transaction
 from moorage.flows.images import stores
 from moorage.flows.images.incoming.reception import Asked, Reception
 from moorage.flows.images.incoming.upload import Upload
 from moorage.flows.images.locations.hash_image import proving
 from moorage.flows.images.reading import Reading
-from moorage.flows.images.stores import by_weight, store_of
+from moorage.flows.images.stores import read_first, store_of
 from moorage.images import outgoing
 from moorage.images.access import rules
 from moorage.images.access.visibility import find
 from moorage.images.errors import Deactivated, StoreUnknown
 from moorage.images.image import FILLED, State
+from moorage.images.signatures.certificates import Certificates
 from moorage.images.store import ObjectMissing, ObjectUnavailable, StoreUnavailable
 
 BATCH_BYTES = 2 << 20
@@ -135,9 +138,12 @@ class _Found:
     places: list[tuple[str, str]]  #: store and object, the one to be read first at the beginning
 
 
-def download(ask: Request) -> Answer | AtStore:
+def download(ask: Request) -> Outcome:
     """Send an image's data, whole or in part; 204 while there is none."""
-    found = _find(ask)
+    return certified(ask, lambda certificates: _answer(ask, _find(ask, certificates)))
+
+
+def _answer(ask: Request, found: _Found | None) -> Answer | AtStore:
     if found is None:
         return Answer(204)
     part = part_of(ask.headers, found.size)
@@ -165,23 +171,30 @@ def _at(ask: Request, found: _Found, n: int, answer: Callable[[int], Answer]) ->
         except (ObjectMissing, StoreUnavailable):
             if n + 1 < len(found.places):
                 return _at(ask, found, n + 1, answer)
-            _find(ask)  # an image that was deleted meanwhile is not missing its data
+            with ask.read() as tx:
+                _image(ask, tx)  # one that was deleted meanwhile is not missing its data
             raise
 
     return AtStore(found.places[n][0], look)
 
 
-def _find(ask: Request) -> _Found | None:
-    """Where the data are, for a caller who may read them."""
+def _image(ask: Request, tx: Transaction) -> Mapping[str, Any]:
+    """The image, for a caller who may read its data."""
+    image = find(tx, ask.caller, ask.params["id"])
+    rules.permit(ask.caller, rules.DOWNLOAD)
+    if image["state"] == State.DEACTIVATED and not ask.caller.is_admin:
+        raise Deactivated()
+    return image
+
+
+def _find(ask: Request, certificates: Certificates | None) -> _Found | None:
+    """Where the data are."""
     with proving(ask.rooms), ask.read() as tx:
-        image = find(tx, ask.caller, ask.params["id"])
-        rules.permit(ask.caller, rules.DOWNLOAD)
-        if image["state"] == State.DEACTIVATED and not ask.caller.is_admin:
-            raise Deactivated()
+        image = _image(ask, tx)
         if image["state"] not in FILLED:
             return None
-        held = outgoing.readable(tx, image, ask.rooms.certificates)
-    order = _preferred(ask, by_weight(ask.rooms, held))
+        held = outgoing.readable(tx, image, certificates)
+    order = _preferred(ask, read_first(ask.rooms, held))
     return _Found(image["size"], image["checksum"], [(store, held[store]) for store in order])
 
 

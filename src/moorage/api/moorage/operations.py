@@ -78,7 +78,8 @@ def _permit(flows: Flows, row: Mapping[str, Any]) -> None:
     if row["state"] in OVER:
         reason = "it is over."
     elif flow is None or not flow.cancellable:
-        reason = "nothing of its kind can be."
+        instead = flow.instead.format_map({**row["input"], "id": row["resource_id"]}) if flow is not None else ""
+        reason = " ".join(filter(None, ["nothing of its kind can be.", instead]))
     elif not row["back"] and not flow.turning_back_allowed(row["step"]):
         reason = "it has come too far."
     if reason:

@@ -21,14 +21,24 @@ class NoSuchStore(NotFound):
 
 def by_weight(rooms: Rooms, stores: Iterable[str]) -> list[str]:
     """Store ids, the heaviest first, ties by name."""
-    weights: Mapping[str, int] = {store.id: store.weight for store in rooms.settings.stores}
+    weights = _weights(rooms)
     return sorted(stores, key=lambda id: (-weights.get(id, 0), id))
 
 
+def _weights(rooms: Rooms) -> Mapping[str, int]:
+    return {store.id: store.weight for store in rooms.settings.stores}
+
+
 def in_order(rooms: Rooms, held: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Locations as they are shown and numbered: the store that is read first at the beginning."""
-    stores = by_weight(rooms, {row["store"] for row in held})
+    """Locations as they are shown and numbered: the store that is read first at the beginning, ties as they came."""
+    stores = read_first(rooms, [row["store"] for row in held])
     return sorted(held, key=lambda row: stores.index(row["store"]))
+
+
+def read_first(rooms: Rooms, stores: Iterable[str]) -> list[str]:
+    """The stores that hold an image, in the order in which they came to: as they are read, the heaviest first."""
+    weights = _weights(rooms)
+    return sorted(dict.fromkeys(stores), key=lambda id: -weights.get(id, 0))
 
 
 def store_of(rooms: Rooms, id: str) -> Store:

@@ -15,7 +15,7 @@ from moorage.database import Transaction
 from moorage.flows.turns import turn
 from moorage.flows.volumes import hydrate_copy
 from moorage.flows.volumes.stored_layers import erase, forget, goes_with_its_last_user
-from moorage.flows.volumes.volume_ends import made
+from moorage.flows.volumes.volume_ends import INSTEAD, made
 from moorage.flows.volumes.volume_layers import GIB, backend_of, give_head, sweep, take_back_head, volume_of
 from moorage.operations.flow import After, Flow, Step, Work
 from moorage.volumes import copies, layers
@@ -87,4 +87,5 @@ VOLUME_FROM_CONVERSION = Flow(
     KIND,
     (Step("convert", convert, undo=sweep), Step("head", head, undo=take_back_head), Step("release", release)),
     settle=made,
+    instead=INSTEAD,
 )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from moorage.flows.volumes.volume_ends import made
+from moorage.flows.volumes.volume_ends import INSTEAD, made
 from moorage.flows.volumes.volume_layers import GIB, fresh, give_head, take_back_head, volume_of
 from moorage.operations.flow import Flow, Step, Work
 from moorage.volumes.backend import Format
@@ -19,4 +19,4 @@ def head(work: Work) -> Mapping[str, Any]:
     return {"layer": row["head"]}
 
 
-CREATE_VOLUME = Flow("create-volume", (Step("head", head, undo=take_back_head),), settle=made)
+CREATE_VOLUME = Flow("create-volume", (Step("head", head, undo=take_back_head),), settle=made, instead=INSTEAD)

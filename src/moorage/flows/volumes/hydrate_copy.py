@@ -292,4 +292,10 @@ def _refuse(work: Work, row: Mapping[str, Any], problem: Problem) -> Mapping[str
     return {"refused": problem.sentence}
 
 
-HYDRATE_COPY = Flow(KIND, (Step("fill", fill),), deadline_s=YEARS_S, retries=1 << 30)
+HYDRATE_COPY = Flow(
+    KIND,
+    (Step("fill", fill),),
+    deadline_s=YEARS_S,
+    retries=1 << 30,
+    instead="It fills what volumes of image {image_id} lie on, and ends with the last of them: delete these.",
+)

@@ -10,6 +10,9 @@ from moorage.operations.records import State
 from moorage.volumes import status
 from moorage.volumes.records import volumes
 
+#: What to do with a volume that is being made and that nobody wants any more.
+INSTEAD = "Delete volume {id} instead: that ends it, and nothing is left of it."
+
 
 def made(tx: Transaction, operation: Mapping[str, Any]) -> None:
     """A volume that was to be made is there, or has failed."""

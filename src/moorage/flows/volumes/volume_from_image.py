@@ -18,7 +18,7 @@ from moorage.core.errors import Conflict, Malformed, Problem
 from moorage.core.ids import is_uuid
 from moorage.database import Transaction
 from moorage.flows.volumes import convert_image, volume_from_copy, volume_from_image_volume
-from moorage.flows.volumes.volume_ends import made
+from moorage.flows.volumes.volume_ends import INSTEAD, made
 from moorage.flows.volumes.volume_layers import GIB, fresh, give_head, take_back_head, volume_of
 from moorage.images import outgoing
 from moorage.images.access import visibility
@@ -196,4 +196,4 @@ def head(work: Work) -> Mapping[str, Any]:
     return {"layer": layer.name}
 
 
-VOLUME_FROM_IMAGE = Flow("volume-from-image", (Step("head", head, undo=take_back_head),), settle=made)
+VOLUME_FROM_IMAGE = Flow("volume-from-image", (Step("head", head, undo=take_back_head),), settle=made, instead=INSTEAD)

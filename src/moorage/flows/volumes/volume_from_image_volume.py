@@ -13,7 +13,7 @@ from typing import Any
 from moorage.core.caller import Caller
 from moorage.core.errors import Malformed
 from moorage.database import Transaction
-from moorage.flows.volumes.volume_ends import made
+from moorage.flows.volumes.volume_ends import INSTEAD, made
 from moorage.flows.volumes.volume_layers import GIB, backend_of, give_head, prefix, sweep, take_back_head, volume_of
 from moorage.images.outgoing import Usable
 from moorage.images.store import is_adopted
@@ -107,4 +107,4 @@ def take_back(work: Work) -> None:
         backend.delete(name)
 
 
-VOLUME_FROM_IMAGE_VOLUME = Flow(KIND, (Step("head", head, undo=take_back),), settle=made)
+VOLUME_FROM_IMAGE_VOLUME = Flow(KIND, (Step("head", head, undo=take_back),), settle=made, instead=INSTEAD)

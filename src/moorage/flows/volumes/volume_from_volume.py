@@ -15,7 +15,7 @@ from sqlalchemy import update
 from moorage.core.caller import Caller
 from moorage.core.errors import Conflict
 from moorage.database import Transaction
-from moorage.flows.volumes.volume_ends import made
+from moorage.flows.volumes.volume_ends import INSTEAD, made
 from moorage.flows.volumes.volume_layers import GIB, backend_of, fresh, give_head, sweep, take_back_head, volume_of
 from moorage.operations import journal
 from moorage.operations.flow import After, Flow, Step, Work
@@ -131,5 +131,5 @@ FREEZE_VOLUME = Flow(
 )
 
 VOLUME_FROM_VOLUME = Flow(
-    "volume-from-volume", (Step("freeze", wait), Step("head", head, undo=take_back_head)), settle=made
+    "volume-from-volume", (Step("freeze", wait), Step("head", head, undo=take_back_head)), settle=made, instead=INSTEAD
 )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from moorage.core.ids import new_uuid
 from moorage.core.lifecycle import lifecycle
@@ -41,26 +41,35 @@ LIFE = lifecycle(
 _HELD = Fixed(
     select(locations)
     .where(l.image_id == bindparam("image"), either(l.state, [State.HELD]))
-    .order_by(l.store, l.created_at, l.id)
+    .order_by(l.created_at, l.id)
 )
 
 
 def hold(tx: Transaction, image_id: str, store: str, name: str, details: Mapping[str, Any] | None = None) -> None:
-    """The image's bytes are in `store` under `name`; clients want these `details` to be remembered of that."""
+    """
+    The bytes of the image, whose row is locked, are in `store` under `name`; clients want these `details` to be
+    remembered of that. Its `created_at` is after those of all that the image has: their order.
+    """
     values = {"image_id": image_id, "store": store, "object": name, "state": State.HELD, "adopted": is_adopted(name)}
-    tx.run(insert(locations).values(id=new_uuid(), created_at=tx.now, details=dict(details or {}) or None, **values))
+    last = tx.value(select(func.max(l.created_at)).where(l.image_id == image_id))
+    at = tx.now if last is None else max(tx.now, last + 1)
+    tx.run(insert(locations).values(id=new_uuid(), created_at=at, details=dict(details or {}) or None, **values))
 
 
 def held(tx: Transaction, image_id: str) -> Sequence[Mapping[str, Any]]:
-    """Where the image's bytes are; of each store in the order in which they came there."""
+    """Where the image's bytes are, in the order in which they came there."""
     return tx.all(_HELD, {"image": image_id})
 
 
 def objects(tx: Transaction, image_id: str) -> dict[str, str]:
     """
-    The stores that hold the image, and the object in each, for our own use: who lets bytes out asks `images.outgoing`.
+    The stores that hold the image, the first one first, and the object in each, of several the first, for our own use:
+    who lets bytes out asks `images.outgoing`.
     """
-    return {row["store"]: row["object"] for row in held(tx, image_id)}
+    found: dict[str, str] = {}
+    for row in held(tx, image_id):
+        found.setdefault(row["store"], row["object"])
+    return found
 
 
 def forsake(tx: Transaction, id: str) -> None:

@@ -22,6 +22,7 @@ from moorage.images.imports.method import FetchBroken, Method, Source
 from moorage.images.imports.transformation import HEAD_BYTES, Form, Given, Transformation
 from moorage.images.store import StoreUnavailable
 from moorage.operations.flow import Work
+from moorage.operations.journal import Fenced
 
 RESERVED_S = 1.0  #: how often room is reserved for what comes in unannounced
 HASHES = frozenset({"md5", "sha1", "sha256", "sha384", "sha512"})  #: that fetched bytes are compared by
@@ -75,9 +76,7 @@ def _fetched(work: Work, method: Method) -> Mapping[str, Any]:
         size = _take_in(work, source, name)
     finally:
         source.close()
-    with work.transaction() as tx:
-        _reserve(tx, work, size)
-        staging.arrive(tx, name, size)
+    _arrived(work, name, size)
     return {
         "object": name,
         "size": size,
@@ -85,6 +84,17 @@ def _fetched(work: Work, method: Method) -> Mapping[str, Any]:
         "container_format": work.input["container_format"] or remote.container_format,
         "properties": dict(remote.properties),
     }
+
+
+def _arrived(work: Work, name: str, size: int) -> None:
+    """The bytes are there, and counted; gone, where somebody has taken over and cleared away before they were there."""
+    try:
+        with work.transaction() as tx:
+            _reserve(tx, work, size)
+            staging.arrive(tx, name, size)
+    except Fenced:
+        staging_of(work.rooms).delete(name)
+        raise
 
 
 def _reserve(tx: Transaction, work: Work, size: int | None) -> None:
@@ -209,9 +219,7 @@ def _carry_out(work: Work, each: Transformation, form: Form, now: Mapping[str, A
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     size = store.size(name)
-    with work.transaction() as tx:
-        _reserve(tx, work, size)
-        staging.arrive(tx, name, size)
+    _arrived(work, name, size)
     return size
 
 

@@ -251,6 +251,13 @@ def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:
         begin(tx, rows[0], operation["queue"], operation["input"]["hash_algorithm"])
 
 
-HASH_IMAGE = Flow(KIND, (Step("hash", compute),), settle=settle, deadline_s=DEADLINE_S, retries=RETRIES)
+HASH_IMAGE = Flow(
+    KIND,
+    (Step("hash", compute),),
+    settle=settle,
+    deadline_s=DEADLINE_S,
+    retries=RETRIES,
+    instead="Nobody waits for it, and it ends when image {id} is deleted.",
+)
 
 __all__ = ["HASH_IMAGE", "KIND", "RESOURCE", "begin", "learnt", "prove", "proving", "read", "under_way"]

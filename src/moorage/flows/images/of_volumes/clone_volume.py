@@ -72,4 +72,6 @@ def settle(tx: Transaction, operation: Mapping[str, Any]) -> None:
         unhashed.unwind(tx, operation["input"]["image"], operation["id"], operation["error"])
 
 
-IMAGE_FROM_VOLUME_CLONE = Flow(KIND, (Step("take", take, undo=discard),), settle=settle, record=record)
+IMAGE_FROM_VOLUME_CLONE = Flow(
+    KIND, (Step("take", take, undo=discard),), settle=settle, record=record, instead=from_volume.INSTEAD
+)

@@ -33,6 +33,7 @@ from moorage.volumes.backend import Format, Layer
 from moorage.volumes.records import volumes
 
 KIND = "image-from-volume"
+INSTEAD = "Delete image {image} instead: that ends it, and nothing is left of it."
 
 
 class NoImage(Malformed):
@@ -143,4 +144,5 @@ IMAGE_FROM_VOLUME = Flow(
     (Step("layer", layer, undo=sweep), Step("head", freeze, undo=finish_freezing), Step("show", show, undo=discard)),
     settle=settle,
     record=record,
+    instead=INSTEAD,
 )
