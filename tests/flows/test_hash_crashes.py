@@ -223,7 +223,7 @@ def test_a_signature_that_changes_meanwhile_is_seen_to_as_well(database_url: str
         (other,) = tx.all(select(operations).where(o.kind == hash_image.KIND, o.id != id))  # perhaps over already
     _proven(built.rooms, crash.recover(built, other["id"]), "sha384", "sha224")
     with built.database.read() as tx:
-        assert journal.open_on(tx, "image", [row["resource_id"]]) == []
+        assert journal.open_on(tx, hash_image.RESOURCE, [row["resource_id"]]) == []
 
 
 @pytest.mark.parametrize("scene", ["hashing", "proving", "comparing"])
