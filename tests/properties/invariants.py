@@ -7,7 +7,7 @@ They are numbered as in `docs/upstream-races.md`.  The sixth, that nothing comes
 from collections.abc import Callable, Iterator
 
 from tests.properties.model import Held, Volume
-from tests.properties.sight import Sight
+from tests.properties.sight import Row, Sight
 
 Breaches = Iterator[str]
 
@@ -15,11 +15,15 @@ Breaches = Iterator[str]
 def status_follows(now: Sight, before: Sight) -> Breaches:
     """1. A volume's status follows from its operations and its attachments."""
     for id, row in now.volumes.items():
-        model = Volume(override=row["override"], held=tuple(Held(c["id"], state=c["state"]) for c in now.held(id)))
+        model = Volume(override=row["override"], held=tuple(_standing(c) for c in now.held(id)))
         if not row["head"]:
             model = Volume(override=row["override"] or "error")
         if not [one for one in now.under_way if one["resource_id"] == id] and row["status"] != model.status:
             yield f"volume {id} is {row['status']}, and must be {model.status}"
+
+
+def _standing(claim: Row) -> Held:
+    return Held(claim["id"], state=claim["state"], origin=claim["origin"], leaving=claim["mark"] == "leaving")
 
 
 def one_holder(now: Sight, before: Sight) -> Breaches:
@@ -91,7 +95,7 @@ def nothing_waits(now: Sight, before: Sight) -> Breaches:
     for one in now.under_way:
         yield f"operation {one['id']} ({one['kind']}) is {one['state']}"
     for id, claim in now.claims.items():
-        half = claim["state"] == "attaching" and not claim["connection"]
+        half = (claim["state"] == "attaching" and not claim["connection"]) or claim["mark"] in ("kept", "back")
         if half or claim["state"] in ("detaching", "error_detaching"):
             yield f"attachment {id} is {claim['state']}, and nobody is at work on it"
 

@@ -5,17 +5,21 @@ What a batch is made of is drawn; which of its calls comes first is left to the 
 does not come back when it is tried again: the first one is kept, with its whole history, and nothing is shrunk.
 """
 
+import contextlib
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from tests.properties.crowd import Crowd
 from tests.properties.holders import Holders
 from tests.properties.invariants import breaches
-from tests.properties.places import Place
+from tests.properties.places import DEVICE, FIRST, READER, SECOND, SOCKET, Place
 from tests.properties.sight import Sight, look
 from tests.properties.world import Asked, World
 
@@ -57,6 +61,34 @@ def machine(world: World, places: list[Place], keys: Path) -> Callable[[], RuleB
                 clear(world, self.volumes)
 
     return Batches
+
+
+def explore(world: World, keys: Path, runs: int, batches: int, minutes: float = 0) -> Exception | None:
+    """
+    What is wrong, as the first of so many runs of the machine, of so many batches each, that found it says. They are
+    made over and over for so many minutes, once at least.
+    """
+    until = time.monotonic() + minutes * 60
+    _explore(world, keys, runs, batches)
+    while world.failure is None and time.monotonic() < until:
+        _explore(world, keys, runs, batches)
+    return world.failure
+
+
+def _explore(world: World, keys: Path, runs: int, batches: int) -> None:
+    places = [SOCKET, FIRST, SECOND, READER, *([DEVICE] if os.geteuid() == 0 else [])]
+    with contextlib.suppress(Exception):  # tried again it is another one, or none
+        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+            machine(world, places, keys),
+            settings=settings(
+                max_examples=runs,
+                stateful_step_count=batches,
+                deadline=None,
+                database=None,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
 
 
 def clear(world: World, volumes: list[str]) -> None:

@@ -6,43 +6,35 @@ An answer to `create`, `update` and `delete` that waited for work was read after
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
-from tests.properties import checker
+from tests.properties import old_plans
 from tests.properties.checker import Step
+from tests.properties.effects import (
+    Plan,
+    both,
+    ending,
+    gone,
+    guarded,
+    joined,
+    missing,
+    only_if,
+    opened,
+    opening,
+    overtaken,
+    passed_over,
+    refused,
+    released,
+    says,
+    shown,
+    withdrawing,
+)
 from tests.properties.history import Call
-from tests.properties.model import OPEN, Held, Volume
-
-Effect = checker.Effect[Volume]
-Plan = checker.Plan[Volume]
+from tests.properties.model import Held, Volume
 
 
 def plans(call: Call) -> list[Plan]:
     """The plans of a call; none where no call of its verb is ever answered like that."""
     return VERBS[call.verb](call)
-
-
-def _if(holds: Callable[[Volume], bool]) -> Effect:
-    """Nothing changes; `holds` is true at that moment."""
-
-    def effect(volume: Volume) -> Iterator[Volume]:
-        if holds(volume):
-            yield volume
-
-    return effect
-
-
-def _refused(holds: Callable[[Volume], bool]) -> list[Plan]:
-    return [(Step("refused", _if(holds)),)]
-
-
-def _gone(volume: Volume) -> bool:
-    return volume.gone
-
-
-def _says(call: Call, volume: Volume) -> bool:
-    """Whether a refusal names the status that the volume has."""
-    return call.seen.get("status") in (None, volume.status)
 
 
 # attachments
@@ -52,7 +44,7 @@ def _create(call: Call) -> list[Plan]:
     asked, id, place = call.asked, str(call.seen.get("id")), call.asked["place"]
 
     def refuse(volume: Volume) -> bool:
-        return not volume.gone and not volume.reservable(asked["instance"]) and _says(call, volume)
+        return not volume.gone and not volume.reservable(asked["instance"]) and says(call, volume)
 
     def twice(volume: Volume) -> bool:
         return bool(place) and volume.reservable(asked["instance"]) and volume.twice(id, place, moving=True)
@@ -60,73 +52,20 @@ def _create(call: Call) -> list[Plan]:
     def begin(volume: Volume) -> Iterator[Volume]:
         if volume.reservable(asked["instance"]) and not (place and volume.twice(id, place, moving=True)):
             held = Held(id, asked["instance"], mode="ro" if volume.readonly else asked["mode"])
-            yield volume.having(_opening(volume, held, call) if place else held)
+            yield volume.having(opening(volume, held, call) if place else held)
 
     if call.code == 400:
-        return _refused(refuse)
+        return refused(refuse)
     reserve = Step("reserve", begin)
     if call.code == 200 and not place:
-        return [(Step("reserve", _both(begin, _shown(call, id))),)]
+        return [(Step("reserve", both(begin, shown(call, id))),)]
     if call.code == 200:
-        return [(reserve, Step("open", _opened(id, call)), Step("show", _shown(call, id)))]
+        return [(reserve, Step("open", opened(call)), Step("show", shown(call, id)))]
     if call.code == 409:
-        return [*_refused(twice), (reserve, Step("overtaken", _overtaken(id, call)))]
+        return [*refused(twice), (reserve, Step("overtaken", overtaken(call)))]
     if call.code == 404 and "id" in call.seen:
-        gone = Step("gone", _if(lambda volume: volume.find(id) is None))
-        return [(reserve, Step("open", _opened(id, call)), gone)]
-    return _refused(_gone) if call.code == 404 else []
-
-
-def _opening(volume: Volume, held: Held, call: Call) -> Held:
-    mode = "ro" if volume.readonly else held.mode or call.asked["connector_mode"] or "rw"
-    return replace(
-        held,
-        state="attaching",
-        mode=mode,
-        place=call.asked["place"],
-        ready=False,
-        generation=held.generation + 1,
-        opener=call.number,
-    )
-
-
-def _opened(id: str, call: Call) -> Effect:
-    def effect(volume: Volume) -> Iterator[Volume]:
-        held = volume.find(id)
-        if held is not None and held.state == "attaching" and held.opener == call.number:
-            yield volume.having(replace(held, ready=True))
-
-    return effect
-
-
-def _overtaken(id: str, call: Call) -> Effect:
-    def holds(volume: Volume) -> bool:
-        held = volume.find(id)
-        return held is None or held.state != "attaching" or held.opener != call.number
-
-    return _if(holds)
-
-
-def _shown(call: Call, id: str) -> Effect:
-    def holds(volume: Volume) -> bool:
-        held = volume.find(id)
-        return held is not None and _looks(held) == {name: call.seen[name] for name in _looks(held)}
-
-    return _if(holds)
-
-
-def _looks(held: Held) -> Mapping[str, Any]:
-    return {"state": held.state, "mode": held.mode, "ready": held.ready, "generation": held.generation}
-
-
-def _both(first: Effect, second: Effect) -> Effect:
-    """Both at one moment."""
-
-    def effect(volume: Volume) -> Iterator[Volume]:
-        for between in first(volume):
-            yield from second(between)
-
-    return effect
+        return [(reserve, Step("open", opened(call)), Step("gone", only_if(missing(id))))]
+    return refused(gone) if call.code == 404 else []
 
 
 def _update(call: Call) -> list[Plan]:
@@ -136,20 +75,22 @@ def _update(call: Call) -> list[Plan]:
         held = volume.find(id)
         if held is None or "error" in volume.status or volume.twice(id, place, moving=False):
             return False
-        return held.place == place and held.state in ("attaching", "attached")
+        return held.door and held.place == place and held.state in ("attaching", "attached")
 
     def ready(volume: Volume) -> bool:
         held = volume.find(id)
         return same(volume) and held is not None and held.ready
 
-    def waits(volume: Volume) -> bool:
-        return same(volume) and not ready(volume)
+    def join(volume: Volume) -> Iterator[Volume]:
+        held = volume.find(id)
+        if held is not None and same(volume) and not held.ready:
+            yield joined(volume, held, call)
 
     def begin(volume: Volume) -> Iterator[Volume]:
         held = volume.find(id)
         if held is None or held.state == "detaching" or same(volume) or refuse(volume):
             return
-        yield volume.having(_opening(volume, held, call))
+        yield volume.having(opening(volume, held, call))
 
     def refuse(volume: Volume) -> bool:
         held = volume.find(id)
@@ -157,23 +98,16 @@ def _update(call: Call) -> list[Plan]:
             return False
         return "error" in volume.status or volume.twice(id, place, moving=False) or held.state == "detaching"
 
-    def missing(volume: Volume) -> bool:
-        return volume.find(id) is None
-
-    def passed_over(volume: Volume) -> bool:
-        held = volume.find(id)
-        return held is None or held.state == "detaching" or held.place != place
-
-    opening, joining = Step("begin", begin), Step("join", _if(waits))
-    opened, show = Step("open", _opened(id, call)), Step("show", _shown(call, id))
+    start, joining, show = Step("begin", begin), Step("join", join), Step("show", shown(call, id))
+    open_ = Step("open", opened(call))
     if call.code == 200:
-        return [(opening, opened, show), (joining, show), (Step("same", _both(_if(ready), _shown(call, id))),)]
+        return [(start, open_, show), (joining, show), (Step("same", both(only_if(ready), shown(call, id))),)]
     if call.code == 409:
-        late = Step("overtaken", _overtaken(id, call))
-        return [*_refused(refuse), (opening, late), (joining, Step("overtaken", _if(passed_over)))]
+        late, over = Step("overtaken", overtaken(call)), Step("overtaken", passed_over(call))
+        return [*refused(refuse), (start, late), (joining, over)]
     if call.code == 404:
-        gone = Step("gone", _if(missing))
-        return [(gone,), (opening, opened, gone), (joining, gone)]
+        away = Step("gone", only_if(missing(id)))
+        return [(away,), (start, open_, away), (joining, away)]
     return []
 
 
@@ -183,7 +117,7 @@ def _complete(call: Call) -> list[Plan]:
     def complete(volume: Volume) -> Iterator[Volume]:
         held = volume.find(id)
         if held is not None and (held.state in ("reserved", "attached") or (held.state == "attaching" and held.ready)):
-            yield volume.having(replace(held, state="attached"))
+            yield volume.having(replace(held, state="attached", origin=held.origin and "old"))
 
     def refuse(volume: Volume) -> bool:
         return volume.find(id) is not None and not list(complete(volume))
@@ -191,56 +125,29 @@ def _complete(call: Call) -> list[Plan]:
     if call.code == 204:
         return [(Step("complete", complete),)]
     if call.code == 409:
-        return _refused(refuse)
-    return _refused(lambda volume: volume.find(id) is None) if call.code == 404 else []
+        return refused(refuse)
+    return refused(missing(id)) if call.code == 404 else []
 
 
 def _delete(call: Call) -> list[Plan]:
-    id, trusted = call.asked["id"], call.asked["trusted"]
+    id = call.asked["id"]
 
-    def guarded(volume: Volume) -> bool:
+    def refuse(volume: Volume) -> bool:
         held = volume.find(id)
-        return held is not None and bool(held.instance) and held.ready and not trusted
-
-    def at_once(volume: Volume) -> Iterator[Volume]:
-        held = volume.find(id)
-        if held is not None and held.place is None and not guarded(volume):
-            yield volume.without(id)
+        return held is not None and guarded(held, call)
 
     def begin(volume: Volume) -> Iterator[Volume]:
-        held = volume.find(id)
-        if held is not None and held.place is not None and held.state != "detaching" and not guarded(volume):
-            yield volume.having(replace(held, state="detaching", closer=call.number))
+        if volume.find(id) is not None and not refuse(volume):
+            yield from withdrawing(volume, [id], call)
 
-    def joins(volume: Volume) -> bool:
-        held = volume.find(id)
-        return held is not None and held.state == "detaching" and not guarded(volume)
-
-    def listed(volume: Volume) -> bool:
-        return {held.id: held.state for held in volume.held} == call.seen["remaining"]
-
-    def over(volume: Volume) -> bool:
-        return volume.find(id) is None and listed(volume)
+    def remaining(volume: Volume) -> Iterator[Volume]:
+        return volume.seen(call.seen["remaining"], lambda held: held.origin != "hold", lambda held: held.state)
 
     if call.code == 200:
-        released, rest = Step("release", _released(call)), Step("list", _if(listed))
-        return [
-            (Step("release", _both(at_once, _if(listed))),),
-            (Step("begin", begin), released, rest),
-            (Step("join", _if(joins)), Step("list", _if(over))),
-        ]
+        return ending(call, begin, remaining)
     if call.code == 409:
-        return _refused(guarded)
-    return _refused(lambda volume: volume.find(id) is None) if call.code == 404 else []
-
-
-def _released(call: Call) -> Effect:
-    """All that this call has begun to close is over."""
-
-    def effect(volume: Volume) -> Iterator[Volume]:
-        yield volume.without(*(held.id for held in volume.held if held.closer == call.number))
-
-    return effect
+        return refused(refuse)
+    return refused(missing(id)) if call.code == 404 else []
 
 
 # volumes
@@ -261,10 +168,10 @@ def _delete_volume(call: Call) -> list[Plan]:
         return not volume.gone and not volume.deleting and not list(begin(volume))
 
     if call.code == 202:
-        return [(Step("begin", begin), Step("gone", end, late=True)), (Step("again", _if(again)),)]
+        return [(Step("begin", begin), Step("gone", end, late=True)), (Step("again", only_if(again)),)]
     if call.code == 400:
-        return _refused(refuse)
-    return _refused(_gone) if call.code == 404 else []
+        return refused(refuse)
+    return refused(gone) if call.code == 404 else []
 
 
 def _extend(call: Call) -> list[Plan]:
@@ -278,15 +185,15 @@ def _extend(call: Call) -> list[Plan]:
         yield replace(volume, extending=None, size_gib=size)
 
     def refuse(volume: Volume) -> bool:
-        return not volume.gone and not list(begin(volume)) and _says(call, volume)
+        return not volume.gone and not list(begin(volume)) and says(call, volume)
 
     if call.code == 202:
         return [(Step("begin", begin), Step("longer", end, late=True))]
     if call.code == 413:
-        return _refused(lambda volume: bool(list(begin(volume))))
+        return refused(lambda volume: bool(list(begin(volume))))
     if call.code == 400:
-        return _refused(refuse)
-    return _refused(_gone) if call.code == 404 else []
+        return refused(refuse)
+    return refused(gone) if call.code == 404 else []
 
 
 def _reset(call: Call) -> list[Plan]:
@@ -297,21 +204,19 @@ def _reset(call: Call) -> list[Plan]:
             return
         after = replace(volume, override=to if to == "error" else None)
         if to == "available":
-            after = after.without(*(held.id for held in volume.held if held.place is None))
-            for held in after.held:
-                if held.state != "detaching":
-                    after = after.having(replace(held, state="detaching", closer=call.number))
-        yield after
+            yield from withdrawing(after, [held.id for held in after.held], call)
+        else:
+            yield after
 
     def refuse(volume: Volume) -> bool:
         without_bytes = volume.deleting and to == "available"  # at some moment of its deletion it has none any more
         return not volume.gone and (without_bytes or not list(begin(volume)))
 
     if call.code == 202:
-        return [(Step("begin", begin), Step("release", _released(call)))]
+        return [(Step("begin", begin), Step("release", released(call)))]
     if call.code == 400:
-        return _refused(refuse)
-    return _refused(_gone) if call.code == 404 else []
+        return refused(refuse)
+    return refused(gone) if call.code == 404 else []
 
 
 def _readonly(call: Call) -> list[Plan]:
@@ -320,34 +225,37 @@ def _readonly(call: Call) -> list[Plan]:
             yield replace(volume, readonly=call.asked["readonly"])
 
     def refuse(volume: Volume) -> bool:
-        return not volume.gone and volume.status != "available" and _says(call, volume)
+        return not volume.gone and volume.status != "available" and says(call, volume)
 
     if call.code == 202:
         return [(Step("change", change),)]
     if call.code == 400:
-        return _refused(refuse)
-    return _refused(_gone) if call.code == 404 else []
+        return refused(refuse)
+    return refused(gone) if call.code == 404 else []
 
 
 # reading
 
 
 def _show(call: Call) -> list[Plan]:
-    def holds(volume: Volume) -> bool:
-        attached = {held.id for held in volume.held if held.state == "attached"}
-        said = (call.seen["status"], call.seen["size_gib"], call.seen["attached"])
-        return not volume.gone and said == (volume.status, volume.size_gib, attached)
+    def read(volume: Volume) -> Iterator[Volume]:
+        if not volume.gone and (call.seen["status"], call.seen["size_gib"]) == (volume.status, volume.size_gib):
+            attached = dict.fromkeys(call.seen["attached"])
+            yield from volume.seen(attached, lambda held: held.state == "attached", lambda held: None)
 
     if call.code == 200:
-        return [(Step("read", _if(holds)),)]
-    return _refused(_gone) if call.code == 404 else []
+        return [(Step("read", read),)]
+    return refused(gone) if call.code == 404 else []
 
 
 def _list(call: Call) -> list[Plan]:
-    def holds(volume: Volume) -> bool:
-        return {held.id: (held.state, held.mode, held.instance) for held in volume.held} == call.seen["held"]
+    def read(volume: Volume) -> Iterator[Volume]:
+        look = {id: tuple(said) for id, said in call.seen["held"].items()}
+        return volume.seen(
+            look, lambda held: held.origin != "hold", lambda held: (held.state, held.mode, held.instance)
+        )
 
-    return [(Step("read", _if(holds)),)] if call.code == 200 else []
+    return [(Step("read", read),)] if call.code == 200 else []
 
 
 VERBS: Mapping[str, Callable[[Call], list[Plan]]] = {
@@ -361,6 +269,5 @@ VERBS: Mapping[str, Callable[[Call], list[Plan]]] = {
     "readonly": _readonly,
     "show": _show,
     "list": _list,
+    **old_plans.VERBS,
 }
-
-__all__ = ["OPEN", "VERBS", "plans"]

@@ -59,7 +59,7 @@ def look(world: World) -> Sight:
     for id in backend._records.volumes():
         server = backend._records.load(id)
         if server is not None and backend._records.alive(server):
-            with qmp.Monitor(backend._sockets.monitor(id)) as monitor:
+            with qmp.Monitor(backend._doors._exports._sockets.monitor(id)) as monitor:
                 sight.exports[id] = frozenset(one["id"] for one in monitor.ask("query-block-exports"))
     sight.layers = backend.layers()
     if rooms.devices is not None:

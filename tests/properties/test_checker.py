@@ -9,7 +9,7 @@ from tests.properties.history import Call, History
 from tests.properties.model import Held, Volume
 from tests.properties.plans import plans
 
-ATTACHED = Held("a", "s1", "attached", "rw", "h1|tls", ready=True, generation=1)
+ATTACHED = Held("a", "s1", "attached", "rw", "h1|tls", ready=True, generation=1, door=True)
 OPENED = {"state": "attaching", "mode": "rw", "ready": True, "generation": 1}
 RESERVED = {"state": "reserved", "mode": None, "ready": False, "generation": 0}
 
@@ -19,8 +19,12 @@ def call(began: int, ended: int, verb: str, code: int, seen: dict[str, Any] | No
         "create": {"instance": None, "mode": None, "place": None, "connector_mode": None},
         "update": {"connector_mode": None},
         "delete": {"trusted": True},
+        "connect": {"as_": "u", "connector_mode": None},
+        "attach": {"as_": "u", "instance": None, "host": None, "mode": None},
+        "disconnect": {"as_": "u", "trusted": True, "place": None},
+        "detach": {"as_": "u", "trusted": True, "place": None, "id": None},
     }
-    return Call(began, verb, {**more.get(verb, {}), **asked}, began, ended, None, code, seen or {})
+    return Call(began, verb, {"as_": "u", **more.get(verb, {}), **asked}, began, ended, None, code, seen or {})
 
 
 def create(began: int, ended: int, id: str, **asked: Any) -> Call:

@@ -25,6 +25,8 @@ def claim(id: str, **more: Any) -> dict[str, Any]:
         "generation": 1,
         "connection": {"uri": "nbds:"},
         "detached_at": None,
+        "origin": None,
+        "mark": None,
     }
     return {**usual, **more}
 

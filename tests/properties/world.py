@@ -18,6 +18,7 @@ from sqlalchemy import select
 from moorage.operations import journal
 from moorage.operations.records import operations
 from tests.cloud import Cloud, Reply
+from tests.properties import old_calls
 from tests.properties.checker import Unexplained, explain
 from tests.properties.history import Call, History
 from tests.properties.model import Volume
@@ -25,7 +26,10 @@ from tests.properties.places import ADMIN, USER, Place
 from tests.properties.plans import plans
 
 VERSION = {"OpenStack-API-Version": "volume 3.71"}
-STATUS = re.compile(r"(?:current status is:? |currently (?!has)|has a status of: )(\w[\w-]*)")
+STATUS = re.compile(
+    r"(?:current status is:? |currently (?!has)|has a status of: |the status is |its status, |volume in status )"
+    r"(\w[\w-]*)"
+)
 CLAIM = re.compile(r"(?:attachment_id = |Attachment )([0-9a-f-]{36})")
 PATIENCE_S = 60
 
@@ -104,14 +108,23 @@ class World:
         for id in volumes:
             self.make(Asked(id, "show", {}))
             self.make(Asked(id, "list", {}))
-            history = self.histories[id]
-            try:
-                self.ends[id] = explain(self.ends[id], history.calls, plans)
-            except Unexplained as problem:
-                was = sorted(map(str, self.ends[id]))
-                raise Unexplained(f"volume {id}, which was one of {was}: {problem}") from None
-            told += [f"volume {id}", *map(str, history.calls)]
-            history.calls.clear()
+            self.make(Asked(id, "census", {"leaving": False}))
+            told += [f"volume {id}", *self._explained(id)]
+            if len(self.ends[id]) > 1:  # who is leaving is not seen otherwise
+                self.make(Asked(id, "census", {"leaving": True}))
+                told += self._explained(id)
+        return told
+
+    def _explained(self, id: str) -> list[str]:
+        """What was called of the volume since it was explained last, which is explained now, too."""
+        calls = self.histories[id].calls
+        try:
+            self.ends[id] = explain(self.ends[id], calls, plans)
+        except Unexplained as problem:
+            was = sorted(map(str, self.ends[id]))
+            raise Unexplained(f"volume {id}, which was one of {was}: {problem}") from None
+        told = [*map(str, calls)]
+        calls.clear()
         return told
 
     def now(self, volume: str) -> Volume:
@@ -219,4 +232,6 @@ SENDERS: Mapping[str, Callable[[World, str, Mapping[str, Any]], Answer]] = {
     "readonly": readonly,
     "show": show,
     "list": listing,
+    "census": old_calls.census,
+    **{verb: old_calls.sender(verb, _fault) for verb in old_calls.VERBS},
 }

@@ -13,8 +13,9 @@ from moorage.api.block_storage.attachments import door_for
 from moorage.api.request import Answer, Later, Outcome, Request
 from moorage.core.errors import Malformed
 from moorage.database import Transaction
+from moorage.flows.attachments.publish_attachment import Overtaken
 from moorage.hosts import lease
-from moorage.volumes.attachments import attachment, detachment, generation, hold, holder, reservation
+from moorage.volumes.attachments import attachment, detachment, exports, generation, hold, holder, reservation
 from moorage.volumes.attachments.guard import Grounds
 from moorage.volumes.attachments.holder import Holder
 
@@ -65,12 +66,16 @@ def initialize_connection(request: Request) -> Answer | Later:
             return _connection(request, claim)
         if reservation.find(tx, request.caller, claim["id"])["generation"] != claim["generation"]:
             lease.end(tx, claim["id"])  # it was another generation's
-    return Later(operation, lambda request: _opened(request, claim["id"]), making=True)
+    return Later(operation, lambda request: _opened(request, claim["id"], connector), making=True)
 
 
-def _opened(request: Request, id: str) -> Answer:
+def _opened(request: Request, id: str, connector: Mapping[str, Any]) -> Answer:
+    """The way in, unless somebody has closed it or asked for another one since it was opened."""
     with request.read() as tx:
-        return _connection(request, reservation.find(tx, request.caller, id))
+        claim = reservation.find(tx, request.caller, id)
+    if claim["state"] not in exports.PUBLISHED or not claim["connection"] or not hold.same(claim, connector):
+        raise Overtaken(id=id)
+    return _connection(request, claim)
 
 
 def _connection(request: Request, claim: Mapping[str, Any]) -> Answer:

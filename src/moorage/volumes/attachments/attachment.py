@@ -43,6 +43,7 @@ class Mark(StrEnum):
 
     LEAVING = "leaving"  #: its holder means to detach it; until he does, all stays as it is
     KEPT = "kept"  #: its door is being closed; it stays, leaving, until it is detached
+    BACK = "back"  #: its door is being closed; it is reserved then, as nobody has said yet that he is attached
 
 
 HELD = frozenset(State) - {State.DETACHED}
@@ -62,6 +63,7 @@ LIFE = lifecycle(
     ("lose",      {State.ATTACHING, State.ATTACHED},                     State.ERROR_ATTACHING),
     ("withdraw",  HELD,                                                  State.DETACHING),
     ("keep",      {State.DETACHING},                                     State.ATTACHED),
+    ("retreat",   {State.DETACHING},                                     State.RESERVED),
     ("stick",     {State.DETACHING},                                     State.ERROR_DETACHING),
     ("release",   {State.RESERVED, State.ATTACHING, State.DETACHING},    State.DETACHED),
 )
@@ -76,6 +78,7 @@ TOLD = {
     "lose": "lost",
     "withdraw": "detaching",
     "keep": "closed",
+    "retreat": "unpublished",
     "stick": "stuck",
     "release": "released",
 }

@@ -44,13 +44,14 @@ def disconnect(tx: Transaction, caller: Caller, row: Row, connector: Mapping[str
     """
     held = attachment.held(tx, row["id"])
     there = [claim for claim in held if hold.same(claim, connector) and claim["export"]]
-    attached = [claim for claim in there if claim["state"] == State.ATTACHED]
-    if not attached or any(claim["origin"] == Origin.HOLD for claim in there):
+    if not there or any(claim["origin"] == Origin.HOLD for claim in there):
         return hold.disconnect(tx, caller, row, connector)
-    if len(attached) > 1:
+    stand_open = [claim for claim in there if claim["state"] != State.DETACHING]
+    if len(stand_open) > 1:
         return None
-    locked = tx.lock(attachments, [attached[0]["id"]])
-    guard.check(locked[0], caller, grounds)
+    locked = tx.lock(attachments, [(stand_open or there)[0]["id"]])
+    if stand_open:
+        guard.check(locked[0], caller, grounds)
     return withdrawal.withdraw(tx, caller, row, locked, keep=True)
 
 

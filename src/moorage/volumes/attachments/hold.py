@@ -54,10 +54,19 @@ def unreserve(tx: Transaction, caller: Caller, row: Row) -> str | None:
     End a hold of the locked volume `row`, if there is one that can be meant; the operation that does it. Of a volume
     for several that is one without a door: with a door it is named by its connector.
     """
-    holds = of(caller, attachment.held(tx, row["id"]))
-    plain = [claim for claim in holds if not claim["export"]]
-    meant = plain[:1] or ([] if row["multiattach"] else holds[:1])
+    held = attachment.held(tx, row["id"])
+    plain = _plain(caller, row, held)
+    meant = plain[:1] or ([] if row["multiattach"] else of(caller, held)[:1])
     return end(tx, caller, row, meant)
+
+
+def _plain(caller: Caller, row: Row, held: Sequence[Row]) -> list[Row]:
+    """
+    The holds among `held` that have no door, which the caller may end without a name for them: of a volume for several
+    only his own, as a call that is made twice would end his neighbour's.
+    """
+    holds = [claim for claim in of(caller, held) if not claim["export"]]
+    return [claim for claim in holds if claim["user_id"] == caller.user_id or not row["multiattach"]]
 
 
 def end(tx: Transaction, caller: Caller, row: Row, claims: Sequence[Row]) -> str | None:
@@ -92,7 +101,10 @@ def connect(
 
 
 def disconnect(tx: Transaction, caller: Caller, row: Row, connector: Mapping[str, Any]) -> str | None:
-    """End the hold of the locked volume `row` at `connector`; where there is none, one that never had a door."""
-    holds = of(caller, attachment.held(tx, row["id"]))
-    there = [claim for claim in holds if same(claim, connector)]
-    return end(tx, caller, row, there[:1] or [claim for claim in holds if not claim["connector"]][:1])
+    """
+    End the hold of the locked volume `row` at `connector`; where nobody is or was there, one that never had a door.
+    """
+    held = attachment.held(tx, row["id"])
+    there = [claim for claim in held if same(claim, connector)]
+    meant = of(caller, there) if there else _plain(caller, row, held)
+    return end(tx, caller, row, meant[:1])

@@ -57,7 +57,8 @@ def _free(row: Row) -> bool:
 
 
 def _had(held: Sequence[Row], holder: Holder) -> Row | None:
-    return next((claim for claim in held if claim["origin"] != Origin.HOLD and holder.is_of(claim)), None)
+    his = [claim for claim in held if claim["origin"] != Origin.HOLD and holder.is_of(claim)]
+    return next(iter(sorted(his, key=lambda claim: claim["state"] == State.DETACHING)), None)
 
 
 def _hold(caller: Caller, row: Row, held: Sequence[Row], holder: Holder) -> Row | None:
@@ -77,8 +78,10 @@ def _hold(caller: Caller, row: Row, held: Sequence[Row], holder: Holder) -> Row 
 
 
 def _settle(tx: Transaction, caller: Caller, row: Row, claim: Row, holder: Holder) -> None:
-    """The locked attachment `claim` is the holder's, and he sees it."""
+    """The locked attachment `claim` is the holder's, and he sees it; nobody means to detach it any more."""
     _fits(tx, row, claim, holder)
+    if claim["mark"]:
+        attachment.mark(tx, claim, None, caller.request_id)
     said = {"mountpoint": holder.mountpoint, "mode": claim["mode"] or holder.mode or "rw"}
     if holder.instance_uuid:
         said["instance_uuid"] = holder.instance_uuid

@@ -24,13 +24,13 @@ def withdraw(
     """
     Close the doors of the locked volume's attachments `claims` and release them; the operation that does it. None:
     there was no door, and they are released. Events carry the `reason` where it is not that somebody asked. With `keep`
-    they, who all have doors, stay without.
+    they, who all have doors, stay without: who was attached leaves, what was only opened is reserved again.
     """
     doors = [claim for claim in claims if claim["export"]]
     _not_meant(tx, row, claims, caller.request_id)
     for claim in claims:
         if claim["state"] != State.DETACHING:
-            said = str(Mark.KEPT) if keep else None
+            said = str(_kept_as(claim)) if keep else None
             attachment.move(tx, claim["id"], "withdraw", caller.request_id, mark=said)
         elif not keep:
             tx.change(attachments, claim["id"], {"mark": None, "updated_at": tx.now})
@@ -47,6 +47,11 @@ def withdraw(
     if operation is None:  # to begin one evaluates, too
         status.evaluate(tx, row["id"])
     return operation
+
+
+def _kept_as(claim: Mapping[str, Any]) -> Mark:
+    """What becomes of the attachment without its door. What os-attach has made once was attached."""
+    return Mark.BACK if claim["state"] == State.ATTACHING and not claim["origin"] else Mark.KEPT
 
 
 def _not_meant(tx: Transaction, row: Mapping[str, Any], claims: Sequence[Mapping[str, Any]], request_id: str) -> None:
@@ -71,11 +76,14 @@ def _closing(tx: Transaction, volume_id: str) -> dict[str, str]:
 
 def closed(tx: Transaction, claim: Mapping[str, Any], request_id: str, reason: str | None) -> None:
     """The door of the attachment, which is being withdrawn, is closed: it is over, unless it was to stay."""
-    if claim["mark"] != Mark.KEPT:
-        release(tx, claim, request_id, reason)
+    none: dict[str, Any] = dict.fromkeys(attachment.DOOR)
+    if claim["mark"] == Mark.KEPT:
+        attachment.move(tx, claim["id"], "keep", request_id, **none, mark=str(Mark.LEAVING))
+    elif claim["mark"] == Mark.BACK:
+        none |= dict.fromkeys(("connector", "host", "attached_at", "mark"))
+        attachment.move(tx, claim["id"], "retreat", request_id, **none)
     else:
-        none: dict[str, Any] = {**dict.fromkeys(attachment.DOOR), "mark": str(Mark.LEAVING)}
-        attachment.move(tx, claim["id"], "keep", request_id, **none)
+        release(tx, claim, request_id, reason)
 
 
 def release(tx: Transaction, claim: Mapping[str, Any], request_id: str = "", reason: str | None = None) -> None:
