@@ -34,7 +34,8 @@ RULE = {
     "cli":                      "client",
     "ui":                       "client",
     **dict.fromkeys(
-        "app server inlet outlet config duty hearing agent greeting inside memory stopping doctor installed".split(),
+        "app server inlet outlet config settled duty hearing agent greeting inside memory".split()
+        + "stopping doctor installed".split(),
         "*",
     ),
     "__main__":                 "*",

@@ -160,6 +160,11 @@ def main() -> None:
     except Problem as problem:
         click.echo(f"moorage: {problem.sentence}", err=True)
         sys.exit(1)
+    except OSError as problem:
+        if problem.filename is None:
+            raise
+        click.echo(f"moorage: {problem.strerror}: {problem.filename}", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

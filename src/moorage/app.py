@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
+from sqlalchemy.exc import OperationalError
+
 from moorage.api.block_storage.service import BlockStorageService
 from moorage.api.cors import Cors
 from moorage.api.front import Front
@@ -20,6 +22,7 @@ from moorage.api.service import Service
 from moorage.api.shell import Shell
 from moorage.config import BackendSettings, Config, StoreSettings
 from moorage.core.caller import Caller
+from moorage.core.errors import Problem
 from moorage.database import Database
 from moorage.database.migrate import upgrade
 from moorage.drivers.backends import registry as backends
@@ -43,8 +46,10 @@ from moorage.flows.rooms import Rooms
 from moorage.flows.volumes import hydrate_copy, mend_volume
 from moorage.flows.volumes.copy_supply import StoreSupply
 from moorage.hearing import Hearing
+from moorage.hosts import cloud
 from moorage.identity import bootstrap as identity_bootstrap
 from moorage.identity.deputy import Deputy
+from moorage.identity.keys import write_secret
 from moorage.identity.tokens import Tokens
 from moorage.images import outages
 from moorage.images.imports.fetch import Fetch
@@ -76,6 +81,12 @@ ROLES = ("up", "api", "worker", "host")
 SERVICES: tuple[type[Service], ...] = (IdentityService, BlockStorageService, ImageService, MoorageService)
 
 
+class DatabaseUnusable(Problem):
+    """The database cannot be used: {reason}"""
+
+    status, code = 503, "database.unusable"
+
+
 class App:
     """One process of Moorage, built and not yet started."""
 
@@ -85,7 +96,7 @@ class App:
         if not config.database:
             self.place.keep_private(self.place.database)
         self.database = Database(config.database_url)
-        upgrade(self.database)
+        self._upgrade()
         self.me = Process.this(role, config.host)
         self.lock = HostLock(self.place.host_lock, self.database)
         bootstrap(
@@ -126,6 +137,17 @@ class App:
         self.bare, self.shell = shell, Cors(shell, config.cors_origins)
         self.duty = HostDuty(self.lock, self.take_up) if role in ("up", "host") else None
         self.hearing = Hearing(self.database, lambda: listen_and_lapse(self.rooms)) if role in ("up", "api") else None
+
+    def _upgrade(self) -> None:
+        """The database has the tables of this release, and is the one that the state directory belongs to."""
+        try:
+            upgrade(self.database)
+        except OperationalError as problem:
+            raise DatabaseUnusable(reason=str(problem.orig).splitlines()[0]) from None
+        with self.database.read() as tx:
+            id = cloud.id_of(tx)
+        if not cloud.belonging(self.place.cloud, id):
+            write_secret(self.place.cloud, f"{id}\n")
 
     def start(self) -> None:
         """Begin to carry out operations, and to look after this host where that is this process's role."""

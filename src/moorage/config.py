@@ -25,10 +25,12 @@ from moorage.drivers.stores.swift.settings import SwiftSettings
 from moorage.drivers.stores.volume.settings import VolumeStoreSettings
 from moorage.identity.settings import IdentitySettings
 from moorage.images.settings import ImageSettings
+from moorage.settled import complaints
 from moorage.volumes.settings import VolumeSettings
 
 READ_ONLY = frozenset({"http"})  #: kinds of stores that nothing is uploaded to
 _STORE_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_PATH = re.compile(r"path|staging_path|certificates|cacert|ceph_conf|\w+_file")  #: settings that name files
 
 
 class BadConfiguration(Problem):
@@ -77,7 +79,7 @@ class Config:
 
     listen: str = "127.0.0.1:8790"  #: host and port of the API
     database: str = (
-        ""  #: SQLAlchemy URL (sqlite or postgresql); default: $MOORAGE_DATABASE, else moorage.db in the state directory
+        ""  #: SQLAlchemy URL (sqlite or postgresql); $MOORAGE_DATABASE wins; default: moorage.db in the state directory
     )
     public_url: str = ""  #: what links and the catalog begin with, when it is not what clients connect to
     cors_origins: tuple[str, ...] = ()  #: origins whose pages may use the APIs from within browsers; "*" is all of them
@@ -118,6 +120,11 @@ def state_directory(given: str | None = None) -> Path:
     chosen = given or os.environ.get("MOORAGE_STATE")
     if chosen:
         return Path(chosen).expanduser().absolute()
+    return usual_state()
+
+
+def usual_state() -> Path:
+    """The state directory where nothing names another."""
     return Path("/var/lib/moorage") if os.geteuid() == 0 else Path("~/.local/share/moorage").expanduser()
 
 
@@ -129,8 +136,9 @@ def load(path: Path | None, state: Path, **overrides: Any) -> Config:
     if path is not None:
         try:
             raw = tomllib.loads(path.read_text())
-        except (OSError, tomllib.TOMLDecodeError) as problem:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
             raise BadConfiguration(reason=f"{path}: {problem}") from None
+        raw = _placed(raw, path.absolute().parent)
     if "MOORAGE_DATABASE" in os.environ:
         raw["database"] = os.environ["MOORAGE_DATABASE"]
     raw |= {key: value for key, value in overrides.items() if value is not None}
@@ -139,7 +147,24 @@ def load(path: Path | None, state: Path, **overrides: Any) -> Config:
     read: Config = _read(Config, raw, "")
     check_stores(read.stores)
     check_remotes(read.remotes)
-    return dataclasses.replace(read, state=state)
+    settled = dataclasses.replace(read, state=state)
+    for complaint in complaints(settled):
+        raise BadConfiguration(reason=complaint)
+    return settled
+
+
+def _placed(raw: Any, folder: Path) -> Any:
+    """The file's tables with each path that is not absolute taken from the directory that the file is in."""
+    if isinstance(raw, list):
+        return [_placed(item, folder) for item in raw]
+    if not isinstance(raw, dict):
+        return raw
+    return {
+        key: str(folder / Path(value).expanduser())
+        if isinstance(value, str) and value and _PATH.fullmatch(key)
+        else _placed(value, folder)
+        for key, value in raw.items()
+    }
 
 
 def check_remotes(remotes: tuple[RemoteSettings, ...]) -> None:

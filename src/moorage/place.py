@@ -26,6 +26,11 @@ class Place:
         return self.state / "clouds.yaml"
 
     @property
+    def cloud(self) -> Path:
+        """Which database this directory belongs to."""
+        return self.state / "cloud"
+
+    @property
     def host_lock(self) -> Path:
         return self.locks / "host.lock"
 

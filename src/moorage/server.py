@@ -7,6 +7,7 @@ SIGTERM and SIGINT stop the control plane and nothing else: storage daemons go o
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -33,6 +34,12 @@ class AddressTaken(Problem):
     """Something else listens on {address} already."""
 
     code = "server.address-taken"
+
+
+class AddressUnusable(Problem):
+    """Nobody can listen on {address}: {reason}"""
+
+    code = "server.address-unusable"
 
 
 class Protocol(HttpToolsProtocol):
@@ -130,8 +137,10 @@ class Server:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host.strip("[]"), int(port)))
-        except OSError:
-            raise AddressTaken(address=self._app.config.listen) from None
+        except OSError as problem:
+            if problem.errno == errno.EADDRINUSE:
+                raise AddressTaken(address=self._app.config.listen) from None
+            raise AddressUnusable(address=self._app.config.listen, reason=problem.strerror or problem) from None
         return listener
 
     def _unix(self) -> socket.socket | None:

@@ -38,6 +38,14 @@ class Drift:
         self.until(lambda: self.status(id) == "available")
         return id
 
+    def upload(self) -> str:
+        """A new image of a kibibyte in the default store."""
+        body = {"name": "i", "disk_format": "raw", "container_format": "bare"}
+        image: str = self.cloud.call("POST", "/image/v2/images", body).json["id"]
+        path, kind = f"/image/v2/images/{image}/file", {"content-type": "application/octet-stream"}
+        assert self.cloud.call("PUT", path, content=b"x" * 1024, headers=kind).status == 204
+        return image
+
     def shared(self, **more: Any) -> str:
         """A new volume that several may use."""
         body = {"volume_type": {"name": f"shared-{new_uuid()}", "extra_specs": {"multiattach": "<is> True"}}}

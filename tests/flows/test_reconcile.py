@@ -224,12 +224,41 @@ def test_objects_without_an_image_are_deleted_half_written_ones_too(drift: Drift
     assert store.names() == frozenset()
 
 
+def test_bytes_of_a_store_or_backend_that_is_called_otherwise_now_are_kept(drift: Drift) -> None:
+    volume = drift.volume()
+    drift.upload()
+    store, backend = drift.rooms.stores.pop("files"), drift.rooms.backends.pop("files")
+    there, layers = store.names(), backend.layers()
+    drift.rooms.stores["renamed"], drift.rooms.backends["renamed"] = store, backend
+    try:
+        found = drift.doctor(fix=True)["left"]
+    finally:
+        drift.rooms.stores["files"], drift.rooms.backends["files"] = store, backend
+        del drift.rooms.stores["renamed"], drift.rooms.backends["renamed"]
+    assert sorted(one["kind"] for one in found) == ["layer-elsewhere", "object-elsewhere"]
+    assert all("files" in one["sentence"] for one in found)
+    assert (store.names(), backend.layers()) == (there, layers)
+    assert there
+    assert any(volume in layer for layer in layers)
+
+
+def test_parts_of_anothers_large_object_are_kept(drift: Drift) -> None:
+    drift.upload()
+    store = drift.rooms.stores["files"]
+    (whole,) = store.names()
+    part = store.create(f"{whole}.part/{new_uuid()}/00000001", 3)
+    part.write(b"abc")
+    part.commit()
+    drift.rooms.stores["renamed"] = drift.rooms.stores.pop("files")
+    try:
+        assert {one["kind"] for one in drift.doctor(fix=True)["left"]} == {"object-elsewhere"}
+    finally:
+        drift.rooms.stores["files"] = drift.rooms.stores.pop("renamed")
+    assert len(store.names()) == 2
+
+
 def test_an_image_whose_bytes_are_missing_is_reported_and_kept(drift: Drift) -> None:
-    body = {"name": "i", "disk_format": "raw", "container_format": "bare"}
-    image = drift.cloud.call("POST", "/image/v2/images", body).json["id"]
-    path = f"/image/v2/images/{image}/file"
-    kind = {"content-type": "application/octet-stream"}
-    assert drift.cloud.call("PUT", path, content=b"x" * 1024, headers=kind).status == 204
+    image = drift.upload()
     store = drift.rooms.stores["files"]
     assert drift.kinds() == []
     for name in store.names():

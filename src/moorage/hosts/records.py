@@ -41,3 +41,5 @@ hearing = Table(  # one row
     text("id", 16, primary_key=True),
     moment("at", nullable=False),  # when a process that hears renewals was last alive
 )
+
+cloud = Table("cloud", metadata, identifier(primary_key=True))  # one row: what state directories know this database by

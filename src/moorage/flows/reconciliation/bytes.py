@@ -2,7 +2,8 @@
 Bytes: the layers and image objects that there are, against those that rows name.
 
 What is there is listed before the rows are read: bytes that an operation makes in between are its own or have a row by
-then.  Bytes without a row are deleted only when somebody says so; rows without bytes are never touched.
+then.  Bytes without a row are deleted only when somebody says so, and not where a row has their name in another place;
+rows without bytes are never touched.
 """
 
 import re
@@ -23,6 +24,7 @@ from moorage.operations.records import operations
 from moorage.volumes.copies import State
 from moorage.volumes.records import copies, layers, volumes
 
+SEGMENTS = ".part/"  #: what the names of a large object's parts have behind its own, in a store of Swift
 STAGED = "staging/"  #: how the names of staged bytes begin; a store in the same directory sees them too
 
 #: Bytes are named for the run of the operation that makes them.
@@ -39,11 +41,14 @@ def layer_drift(rooms: Rooms) -> Iterator[Finding]:
             continue
         with rooms.database.read() as tx:
             rows = _named(tx, layers, "id", layers.c.backend == name, layers.c.image_id.is_(None))
+            others = _places(tx, layers.c.id, layers.c.backend, layers.c.backend != name)
             working = _working(tx)
             to_come = set(_named(tx, copies, "layer", copies.c.state != State.WHOLE))
             users = {id: _users(tx, id) for id in sorted(set(rows) - there - to_come)}
         for id in sorted(there - set(rows)):
-            if _maker(id) not in working:
+            if id in others:
+                yield found("layer-elsewhere", layer=id, backend=name, other=others[id])
+            elif _maker(id) not in working:
                 yield found("layer-orphan", layer=id, backend=name)
         for id, volumes_ in users.items():
             if _maker(id) not in working:
@@ -64,10 +69,14 @@ def object_drift(rooms: Rooms) -> Iterator[Finding]:
             query = select(locations).where(locations.c.store == id)
             rows: dict[str, Any] = {row["object"]: row["image_id"] for row in tx.all(query)}
             lain_on = set(_named(tx, layers, "id", layers.c.store == id)) | _leaving(tx, id)
+            others = _places(tx, locations.c.object, locations.c.store, locations.c.store != id)
+            others |= _places(tx, layers.c.id, layers.c.store, layers.c.store != id)
             working = _working(tx)
         there -= {name for name in there if name.startswith(STAGED)}
         for name in sorted(there - set(rows) - lain_on):
-            if _maker(name) not in working:
+            if (whole := name.partition(SEGMENTS)[0]) in others:
+                yield found("object-elsewhere", object=name, store=id, other=others[whole])
+            elif _maker(name) not in working:
                 yield found("object-orphan", object=name, store=id)
         for name in sorted(set(rows) - there):
             if _maker(name) not in working:
@@ -99,6 +108,11 @@ def _leaving(tx: Transaction, store: str) -> set[str]:
 
 def _named(tx: Transaction, table: Table, column: str, *where: Any) -> list[str]:
     return [row[column] for row in tx.all(select(table.c[column]).where(*where))]
+
+
+def _places(tx: Transaction, name: Any, place: Any, *where: Any) -> dict[str, str]:
+    """Where else there are bytes of a name, by that name."""
+    return {row["name"]: row["place"] for row in tx.all(select(name.label("name"), place.label("place")).where(*where))}
 
 
 def _working(tx: Transaction) -> frozenset[str]:

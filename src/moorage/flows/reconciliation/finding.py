@@ -35,9 +35,13 @@ KINDS = {kind.name: kind for kind in (
                               REOPEN),
     Kind("layer-orphan",      "The bytes {layer} in {backend} belong to no volume.",
                               "delete them"),
+    Kind("layer-elsewhere",   "The bytes {layer} in {backend} are those of a volume in {other}. Is a backend called "
+                              "otherwise now, or are these two in the same directory?"),
     Kind("layer-missing",     "The bytes {layer} in {backend} are missing; volumes that need them: {volumes}."),
     Kind("object-orphan",     "The bytes {object} in store {store} belong to no image.",
                               "delete them"),
+    Kind("object-elsewhere",  "The bytes {object} in store {store} are those of an image in store {other}. Is a "
+                              "store called otherwise now, or are these two in the same place?"),
     Kind("object-missing",    "The bytes {object} of image {image} are missing in store {store}."),
     Kind("attachment-abandoned", "Attachment {attachment} of volume {volume} is {state}, and no operation is at it.",
                               "it is reserved again where it was being published, else withdrawn"),
