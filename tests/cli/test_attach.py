@@ -44,6 +44,7 @@ def test_status_and_why_say_what_there_is(host: Host) -> None:
     assert f"in the way attachment {attachment['id']}: attached (rw) on host" in host.run("why", "volume", "shown")
     assert json.loads(host.run("why", "attachment", attachment["id"], "--json"))["state"] == "attached"
     assert "There is no image" in host.run("why", "image", volume, status=1)
+    assert "0 images are called shown" in host.run("why", "image", "shown", status=1)
     told = [json.loads(line) for line in host.run("events", "--id", attachment["id"], "--json").splitlines()]
     assert (told[0]["what"], told[-1]["what"]) == ("attachment.reserved", "attachment.attached")
     since = host.run("events", "--since", str(told[0]["id"]), "--kind", "attachment", "--id", attachment["id"])

@@ -159,6 +159,8 @@ def test_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert line(half) == "copy-image: copy  [############............]  50 %  1 of 2 MiB  a: 50 %  b: failed"
     unknown = {**OPERATION, "progress": {"done": 1 << 20, "size": None, "stores": stores[:1]}}
     assert line(unknown) == "copy-image: copy  1 MiB  a: 1 MiB"
+    small = {**OPERATION, "progress": {"done": 1000, "size": 1000, "stores": []}}
+    assert line(small) == "copy-image: copy  [########################] 100 %  1 of 1 MiB"
     assert line({**OPERATION, "going_back": True}) == "copy-image: going back, copy"
     for terminal, drawn in ((True, 3), (False, 1)):
         out = io.StringIO()

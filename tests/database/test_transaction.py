@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import BigInteger, Column, MetaData, String, Table, delete, func, insert, select, text, update
 
 from moorage.database import Database
-from moorage.database.errors import DatabaseUnavailable
+from moorage.database.errors import DatabaseFull, DatabaseUnavailable
 from tests.operations.test_journal import both
 
 # Toys with the names of real tables, since these are what may be locked.
@@ -235,3 +235,19 @@ def test_a_forked_process_has_locks_and_connections_of_its_own(toy_database: Dat
     _, status = os.waitpid(child, 0)
     with toy_database.read() as tx:
         assert status == 0 and tx.value(select(volumes.c.status)) == "parent+child"
+
+
+def test_a_full_disk_is_called_that_and_changes_nothing(toy_database: Database) -> None:
+    with pytest.raises(DatabaseFull), toy_database.write() as tx:
+        tx.run(insert(children).values(id="a"))
+        if toy_database.dialect == "postgresql":
+            tx.run(text("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'disk_full'; END $$"))
+        else:
+            tx.run(text("PRAGMA max_page_count = 1"))  # no page more than there are
+            for n in range(10_000):
+                tx.run(insert(children).values(id=str(n), volume="v" * 4000))
+    with toy_database.write() as tx:
+        if toy_database.dialect == "sqlite":
+            tx.run(text("PRAGMA max_page_count = 1000000"))
+        assert tx.all(select(children)) == []
+        tx.run(insert(children).values(id="a"))

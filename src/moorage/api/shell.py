@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
+from sqlalchemy.exc import OperationalError
 
 from moorage.api.handover import on
 from moorage.api.patience import patience_s
@@ -36,6 +37,7 @@ from moorage.core.errors import (
 )
 from moorage.core.ids import new_uuid
 from moorage.database.engine import retried
+from moorage.database.errors import DatabaseUnavailable
 from moorage.flows.rooms import Rooms
 from moorage.operations import journal
 from moorage.operations.flow import Overdue
@@ -179,9 +181,9 @@ class Exchange:
             return self._fault(problem)
         except asyncio.CancelledError:  # the process ends, and nothing else cancels a request
             return self._fault(Unavailable(reason="This process of Moorage is ending; repeat the call."))
-        except Exception:
+        except Exception as problem:
             log.exception("%s %s failed (%s)", self._scope["method"], self._scope["path"], self.request_id)
-            return self._fault(Problem())
+            return self._fault(DatabaseUnavailable() if isinstance(problem, OperationalError) else Problem())
 
     def _fault(self, problem: Problem) -> Answer:
         named = [f"{b.kind} {b.id}" for b in problem.blockers if self._caller.sees(b.project_id)]

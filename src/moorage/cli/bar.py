@@ -50,7 +50,8 @@ def line(operation: Mapping[str, Any]) -> str:
 
 
 def _measured(far: Mapping[str, Any]) -> list[str]:
-    percent, done = _percent(far), far["done"] // MIB
+    percent = _percent(far)
+    done = -(-far["done"] // MIB) if far["done"] == far["size"] else far["done"] // MIB
     if percent is None:
         return [f"{done} MiB"]
     full = WIDTH * percent // 100

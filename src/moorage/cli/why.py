@@ -7,6 +7,7 @@ from urllib.parse import quote
 import click
 
 from moorage.cli.cloud import Reached, reaching
+from moorage.client.images import Images
 from moorage.client.volumes import is_id
 
 KINDS = ("volume", "attachment", "image", "operation", "volume-type", "host", "store")
@@ -19,9 +20,11 @@ KINDS = ("volume", "attachment", "image", "operation", "volume-type", "host", "s
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @reaching
 def why(reached: Reached, kind: str, id: str, action: str | None, as_json: bool) -> None:
-    """Say why something (a volume also by name) is as it is, what happens next, and what you may do."""
+    """Say why something (a volume or an image also by name) is as it is, what happens next, and what you may do."""
     if kind == "volume" and not is_id(id):
         id = reached.volumes.find(id)["id"]
+    elif kind == "image" and not is_id(id):
+        id = Images(reached.session).find(id)["id"]
     query = "" if action is None else f"?action={quote(action)}"
     found = reached.ask("GET", f"/why/{kind}/{quote(id)}{query}")["why"]
     if as_json:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Engine, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
+from moorage.database.errors import DatabaseFull
 from moorage.database.locks import PATIENCE_S
 from moorage.database.transaction import Transaction
 
@@ -27,6 +28,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _RETRIES = 5
+_SQLITE_FULL, _POSTGRESQL_FULL = (13, None), (None, "53100")  #: how each says that its disk is full
 _open: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
@@ -78,6 +80,10 @@ class Database:
                 tx.here = self.here
                 yield tx
                 tx.finish()
+        except OperationalError as problem:
+            if _is_full(problem):
+                raise DatabaseFull() from problem
+            raise
         finally:
             self._here.writing = False
         tx.announce()
@@ -135,6 +141,12 @@ def retried(attempt: Callable[[], T]) -> T:
                 raise
             time.sleep(0.01 * 2**n)
     raise AssertionError("unreachable")
+
+
+def _is_full(problem: OperationalError) -> bool:
+    """Whether either database says that its disk is full."""
+    said = (getattr(problem.orig, "sqlite_errorcode", None), getattr(problem.orig, "sqlstate", None))
+    return said in (_SQLITE_FULL, _POSTGRESQL_FULL)
 
 
 def _after_fork_in_child() -> None:

@@ -9,6 +9,12 @@ class DatabaseUnavailable(Problem):
     status, code = 503, "database.unavailable"
 
 
+class DatabaseFull(DatabaseUnavailable):
+    """The disk that the database is on is full; nothing was changed."""
+
+    code = "database.full"
+
+
 class SchemaTooNew(Problem):
     """
     The database was changed by a newer release of Moorage ({unknown}); this release knows the schema up to {newest}.
