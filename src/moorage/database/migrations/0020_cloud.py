@@ -5,8 +5,8 @@ import uuid
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0019_cloud"
-down_revision = "0018_image_hashes"
+revision = "0020_cloud"
+down_revision = "0019_image_hashing"
 
 
 def upgrade() -> None:
