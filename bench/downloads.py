@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from bench.load import cpu_seconds, family
 
@@ -15,9 +16,15 @@ MIB = 1 << 20
 NGINX = "nginx"
 TURN_S = 3.0  #: after which a turn has no more requests
 Part = tuple[int, int] | None  #: first byte and last; None: the whole
+Kind = tuple[str, int, int]
 
 #: What is asked for: bytes of a part (0: the whole) and how many of them, at most, in a turn.
-KINDS = (("whole", 0, 1), ("parts of 8 MiB", 8 * MIB, 64), ("parts of 1 MiB", MIB, 64), ("single bytes", 1, 300))
+KINDS: Sequence[Kind] = (
+    ("whole", 0, 1),
+    ("parts of 8 MiB", 8 * MIB, 64),
+    ("parts of 1 MiB", MIB, 64),
+    ("single bytes", 1, 300),
+)
 
 
 @dataclass
@@ -69,19 +76,25 @@ class Source:
         assert part is None or count == part[1] - part[0] + 1, (self.name, part, count)
 
 
-def compare(sources: Sequence[Source], file: Path, rounds: int) -> None:
-    """Take turns with each kind of request; print the table."""
+def head(out: TextIO | None = None) -> None:
+    """Begin the table."""
+    print(f"\n| what | from | p50 ms | MiB/s | of nginx | server CPU ms | load |\n{'|---' * 7}|", file=out)
+
+
+def compare(
+    sources: Sequence[Source], file: Path, rounds: int, kinds: Sequence[Kind] = KINDS, out: TextIO | None = None
+) -> None:
+    """Take turns with each kind of request; print the table's rows."""
     size = file.stat().st_size
     for source in sources:
         source.check(file)
-    print(f"\n| what | from | p50 ms | MiB/s | of nginx | server CPU ms | load |\n{'|---' * 7}|")
-    for what, step, most in KINDS:
+    for what, step, most in kinds:
         for source in sources:
             source.took, source.paid = [], []
         for n in range(rounds):
             for source in sources:
                 source.turn(parts(size, step, most, n))
-        _print(what, step or size, sources)
+        _print(what, step or size, sources, out)
 
 
 def parts(size: int, step: int, most: int, turn: int) -> list[Part]:
@@ -93,11 +106,12 @@ def parts(size: int, step: int, most: int, turn: int) -> list[Part]:
     return [(n % count * step, n % count * step + step - 1) for n in range(first, first + min(most, count))]
 
 
-def _print(what: str, step: int, sources: Sequence[Source]) -> None:
+def _print(what: str, step: int, sources: Sequence[Source], out: TextIO | None) -> None:
     nginx = [statistics.median(source.took) for source in sources if source.name == NGINX]
     for source in sources:
         p50 = statistics.median(source.took)
         ratio = f"{nginx[0] / p50:.0%}" if nginx else ""
         rate = f"{step / MIB / p50:.0f}" if step > 1 else ""
         cpu, load = 1000 * statistics.median(source.paid), os.getloadavg()[0]
-        print(f"| {what} | {source.name} | {1000 * p50:.2f} | {rate} | {ratio} | {cpu:.2f} | {load:.0f} |", flush=True)
+        row = f"| {what} | {source.name} | {1000 * p50:.2f} | {rate} | {ratio} | {cpu:.2f} | {load:.0f} |"
+        print(row, file=out, flush=True)

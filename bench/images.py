@@ -23,7 +23,7 @@ from contextlib import AbstractContextManager, redirect_stdout
 from pathlib import Path
 
 from bench.cloud import Cloud
-from bench.downloads import MIB, NGINX, Source, compare
+from bench.downloads import MIB, NGINX, Source, compare, head
 from bench.full import moorage
 from bench.load import cpu_seconds, family
 from bench.places import FAR, NEAR, S3, SWIFT, VOLUME, Place, places
@@ -47,13 +47,14 @@ def main() -> None:
     parser.add_argument(
         "--store", action="append", choices=[*STORES, FAR], help="only these; several times for several"
     )
+    parser.add_argument("--only", choices=["uploads", "downloads"], help="leave out the others")
     parser.add_argument(
         "--into", type=Path, help="a page whose tables, between two marks, are replaced by the new ones"
     )
     asked = parser.parse_args()
     told = Told()
     with redirect_stdout(told):
-        measure(asked.mib, asked.rounds, asked.store or list(STORES))
+        measure(asked.mib, asked.rounds, asked.store or list(STORES), asked.only)
     if asked.into:
         told.replace(asked.into)
 
@@ -65,16 +66,16 @@ class Told(io.StringIO):
         print(text, end="", file=sys.__stdout__, flush=True)
         return super().write(text)
 
-    def replace(self, page: Path) -> None:
+    def replace(self, page: Path, marks: tuple[str, str] = MARKS) -> None:
         """Put it between the marks in the page."""
-        before, begin, rest = page.read_text().partition(MARKS[0])
-        _, end, after = rest.partition(MARKS[1])
+        before, begin, rest = page.read_text().partition(marks[0])
+        _, end, after = rest.partition(marks[1])
         assert begin and end, f"{page} has no place for the tables"
         page.write_text(f"{before}{begin}\n{self.getvalue()}{end}{after}")
 
 
-def measure(mib: int, rounds: int, kinds: Sequence[str]) -> None:
-    """Everything, in turns."""
+def measure(mib: int, rounds: int, kinds: Sequence[str], only: str | None = None) -> None:
+    """Everything, or uploads or downloads only, in turns."""
     folder = Path(tempfile.mkdtemp(prefix="bench-images-", dir="/tmp"))
     folder.chmod(0o711)
     (folder / "disks").mkdir(mode=0o711)
@@ -86,8 +87,10 @@ def measure(mib: int, rounds: int, kinds: Sequence[str]) -> None:
         with places(folder, kinds) as (config, stores), running(state, config) as pid:
             print(f"{os.cpu_count()} cores, {mib} MiB, {rounds} rounds in turns\n")
             cloud = Cloud("moorage-admin")
-            uploads(cloud, file, stores, pid, rounds)
-            downloads(cloud, file, stores, pid, rounds, folder / "web")
+            if only != "downloads":
+                uploads(cloud, file, stores, pid, rounds)
+            if only != "uploads":
+                downloads(cloud, file, stores, pid, rounds, folder / "web")
     finally:
         subprocess.run(
             [sys.executable, "-m", "moorage", "down", "--state", str(state)], check=False, capture_output=True
@@ -162,6 +165,7 @@ def downloads(cloud: Cloud, file: Path, stores: Sequence[Place], pid: int, round
             image = new_image(cloud)
             cloud.upload(image, file, store.id)
             sources.append(Source(store.name, host, f"/{path}/images/{image}/file", pid, token))
+        head()
         compare(sources, file, rounds)
 
 

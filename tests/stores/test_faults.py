@@ -61,7 +61,8 @@ def test_an_upload_meets_it(world, mood):
 
 
 @pytest.mark.parametrize("mood", MOODS)
-def test_a_download_meets_it_and_goes_on_in_another_store(world, mood, state_dir):
+def test_a_download_meets_it_and_goes_on_in_another_store(world, mood, monkeypatch):
+    monkeypatch.setattr(remote, "_TRIES", 1)  # it is ill to the end, and each try waits for a whole silence
     id = filled(world)
     copy_near(world, id)
     world.way.break_after = 3 * MIB
