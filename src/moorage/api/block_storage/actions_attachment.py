@@ -94,6 +94,9 @@ def _terminate_connection(request: Request, known: Grounds) -> Answer | Later:
     connector = request.body["os-terminate_connection"]["connector"] or {}
     with request.write() as tx:
         row = locked(tx, request, policy.TERMINATE_CONNECTION)
+        there = [claim for claim in attachment.held(tx, row["id"]) if hold.same(claim, connector)]
+        if len(there) == 1:
+            generation.check(there[0], request.headers)
         operation = detachment.disconnect(tx, request.caller, row, connector, known)
     return _when(operation)
 
