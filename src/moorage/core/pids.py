@@ -5,6 +5,7 @@ reused.
 
 import os
 import signal
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -28,8 +29,9 @@ def stopped(pid: int) -> bool:
     return fields is not None and fields[0] in "Tt"
 
 
+@lru_cache(1)
 def boot_id() -> str:
-    """Which boot of this machine this is."""
+    """Which boot of this machine this is: no process sees two."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 

@@ -9,7 +9,6 @@ import os
 import select
 import signal
 from dataclasses import dataclass
-from pathlib import Path
 
 from moorage.core.pids import boot_id
 
@@ -75,7 +74,8 @@ def look_at(process: Identity) -> int | None:
 
 def _start(pid: int) -> int | None:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            fields = file.read().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
     return int(fields[19])

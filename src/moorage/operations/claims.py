@@ -26,6 +26,8 @@ from sqlalchemy import (
 )
 
 from moorage.database import Transaction
+from moorage.database.among import either
+from moorage.database.fixed import Fixed
 from moorage.operations.journal import BEGUN, CLAIMING, SECOND
 from moorage.operations.records import OPEN, UNDERWAY, State, operations
 
@@ -49,7 +51,7 @@ _taken = exists(
     .where(
         _other.c.resource_kind == _o.c.resource_kind,
         _other.c.resource_id == _o.c.resource_id,
-        _other.c.state.in_([State.QUEUED, State.RUNNING]),
+        either(_other.c.state, (State.QUEUED, State.RUNNING)),
         _other.c.id != _o.c.id,
         or_(
             and_(_other.c.state == State.RUNNING, _other.c.lease_until >= _now),
@@ -87,7 +89,7 @@ def _claim(busy: bool, locks_rows: bool) -> Update:
     )
 
 
-_ANYTHING = _claimable(busy=False)
+_ANYTHING = Fixed(_claimable(busy=False))
 
 
 def claim(

@@ -19,6 +19,8 @@ from typing import Any
 from sqlalchemy import select
 
 from moorage.database import Database
+from moorage.database.among import among, either, several
+from moorage.database.fixed import Fixed
 from moorage.operations import journal
 from moorage.operations.records import OVER, operations
 
@@ -27,6 +29,9 @@ log = logging.getLogger(__name__)
 End = asyncio.Future[Mapping[str, Any] | None]  #: of one wait: the row, or None to be looked for
 
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.02, 0.25
+_OVER_OF = Fixed(
+    select(operations.c.id).where(among(operations.c.id, several("the_ids")), either(operations.c.state, OVER))
+)
 REMEMBERED = 256  #: ends of this process that one may still ask for without looking
 
 
@@ -137,9 +142,8 @@ class Ends:
                     _wake(futures)
 
     def _over(self, ids: Collection[str]) -> list[str]:
-        query = select(operations.c.id).where(operations.c.id.in_(ids), operations.c.state.in_(OVER))
         with self._database.read() as tx:
-            return [row["id"] for row in tx.all(query)]
+            return [row["id"] for row in tx.all(_OVER_OF, {"the_ids": list(ids)})]
 
 
 def _wake(futures: Collection[End], row: Mapping[str, Any] | None = None) -> None:

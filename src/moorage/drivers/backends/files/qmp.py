@@ -4,13 +4,14 @@ A conversation with a storage daemon: JSON lines over its private socket, one co
 A daemon that says nothing for some seconds counts as silent, one that nobody can connect to as gone.
 """
 
-import json
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+
+import msgspec
 
 PATIENCE_S = 5.0
 ANSWER_LIMIT_BYTES = 16 << 20
@@ -83,7 +84,7 @@ class Monitor:
         """What the daemon returns for `command`; underscores in names stand for hyphens, in commands they stay."""
         words = {name.replace("_", "-"): value for name, value in arguments.items()}
         self._asked += 1
-        self._put(json.dumps({"execute": command, "arguments": words, "id": self._asked}).encode() + b"\n")
+        self._put(msgspec.json.encode({"execute": command, "arguments": words, "id": self._asked}) + b"\n")
         deadline = time.monotonic() + self._patience_s
         while True:
             message = self._hurried(deadline)
@@ -144,7 +145,7 @@ class Monitor:
                 raise Gone
             self._pending += chunk
         line, _, self._pending = self._pending.partition(b"\n")
-        message: dict[str, Any] = json.loads(line)
+        message: dict[str, Any] = msgspec.json.decode(line)
         return message
 
 

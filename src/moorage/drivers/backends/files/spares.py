@@ -118,5 +118,7 @@ class Spares:
         """A name for another spare, as long as there are too few."""
         with self._guard:
             ready = {spare.volume for spare in self._known()}
-            free = [name for name in self._names if name not in ready and self._records.load(name) is None]
-            return free[0] if free and len(ready) < self._count else None
+            if len(ready) >= self._count:
+                return None
+            free = (name for name in self._names if name not in ready and self._records.load(name) is None)
+            return next(free, None)
