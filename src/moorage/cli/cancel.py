@@ -9,14 +9,17 @@ import click
 from moorage.cli.cloud import Reached, reaching
 
 LOOK_S, PATIENCE_S = 0.2, 60.0
-BRINGING = frozenset("import-image copy-image import-location upload-image stage-image copy-volume-to-image".split())
+BRINGING = frozenset(
+    "import-image copy-image import-location upload-image stage-image copy-volume-to-image volume-from-conversion "
+    "volume-from-copy volume-from-download".split()
+)
 
 
 @click.command()
 @click.argument("id")
 @reaching
 def cancel(reached: Reached, id: str) -> None:
-    """Cancel an operation (an import's task has its id), or whatever brings data into an image; the image stays."""
+    """Cancel an operation (an import's task has its id), or whatever brings data into an image or volume; that stays."""
     query = urlencode({"resource_id": id, "state": "open"})
     found = reached.ask("GET", f"/operations?{query}")["operations"]
     ids = [row["id"] for row in found if row["kind"] in BRINGING] or [id]

@@ -8,20 +8,14 @@ meanwhile.  Of many conversions only a few are done at once; the rest is parked,
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select, update
-
 from moorage.core.errors import Conflict
-from moorage.database import Transaction
 from moorage.flows.turns import turn
 from moorage.flows.volumes import hydrate_copy
-from moorage.flows.volumes.stored_layers import erase, forget, goes_with_its_last_user
-from moorage.flows.volumes.volume_ends import INSTEAD, made
+from moorage.flows.volumes.stored_layers import let_go
+from moorage.flows.volumes.volume_ends import made
 from moorage.flows.volumes.volume_layers import GIB, backend_of, give_head, sweep, take_back_head, volume_of
 from moorage.operations.flow import After, Flow, Step, Work
-from moorage.volumes import copies, layers
 from moorage.volumes.backend import Foreign, Format, Layer
-from moorage.volumes.records import layers as layer_rows
-from moorage.volumes.records import volumes
 
 KIND = "volume-from-conversion"
 
@@ -52,40 +46,15 @@ def head(work: Work) -> Mapping[str, Any]:
     return {"layer": converted["layer"]}
 
 
-def release(work: Work) -> None:
-    """The volume needs the image's bytes no more; they go if their image is deleted and nobody else needs them."""
-    with work.transaction() as tx:
-        forsaken = _let_go(tx, work.resource_id)
-    if forsaken is not None:
-        erase(work, forsaken)
-        with work.transaction() as tx:
-            forget(tx, forsaken)
-            _let_go(tx, work.resource_id)
-
-
-def _let_go(tx: Transaction, volume_id: str) -> Mapping[str, Any] | None:
-    """Take the base off the volume's row; or nothing yet, where its bytes are to go first: their layer."""
-    row = tx.one(select(volumes).where(volumes.c.id == volume_id))
-    base = row["base"] if row is not None else None
-    if base is None:
-        return None
-    layer = layers.row_of(tx, base)
-    forsaken = layer is not None and goes_with_its_last_user(tx, layer)
-    tx.lock(volumes, [volume_id])
-    tx.lock(layer_rows, [base])
-    last = layers.users_of(tx, base) == 1
-    if last and forsaken:
-        copies.leave(tx, base)
-        return layer
-    tx.run(update(volumes).where(volumes.c.id == volume_id).values(base=None))
-    if last:
-        layers.strike(tx, base)
-    return None
+def give_up(work: Work) -> None:
+    """Nothing is left of the conversion, and the volume, which is none, needs the image's bytes no more."""
+    sweep(work)
+    let_go(work)
 
 
 VOLUME_FROM_CONVERSION = Flow(
     KIND,
-    (Step("convert", convert, undo=sweep), Step("head", head, undo=take_back_head), Step("release", release)),
+    (Step("convert", convert, undo=give_up), Step("head", head, undo=take_back_head), Step("release", let_go)),
     settle=made,
-    instead=INSTEAD,
+    cancellable=True,
 )

@@ -125,7 +125,7 @@ def fill(work: Work) -> Mapping[str, Any] | After:
     with work.rooms.database.read() as tx:
         row = copies.get(tx, work.resource_id)
     if row is None or row["state"] not in copies.UNFINISHED:
-        return {}
+        return _nothing(work)
     first = turn(work, KIND, work.rooms.settings.volumes.hydrations)
     if first is not None:
         return first
@@ -144,9 +144,11 @@ def _hindered(work: Work, problem: Problem) -> Mapping[str, Any]:
     work.check()
     with work.transaction() as tx:
         row = copies.get(tx, work.resource_id)
-        if row is None or row["state"] not in copies.UNFINISHED:
-            return {}
-        copies.tell(tx, row["id"], problem.sentence)
+        needed = row is not None and row["state"] in copies.UNFINISHED
+        if needed:
+            copies.tell(tx, work.resource_id, problem.sentence)
+    if not needed:
+        return _nothing(work)
     raise Hindered(why=problem.sentence) from problem
 
 
@@ -190,11 +192,12 @@ def _hydrate(work: Work, row: Mapping[str, Any]) -> Mapping[str, Any]:
             backend.settle_copy(layer)
             there = max(row["size_bytes"] - missing * CHUNK_BYTES, 0)
             if not _progress(work, there, came=moved > 0):
-                return {"bytes": course.moved + moved}
+                return _nothing(work)
         course.after(moved)
     if not backend.settle_copy(layer):
         raise Hindered(why="Parts of it are missing still.")
-    _complete(work, row)
+    if not _complete(work, row):
+        return _nothing(work)
     return {"bytes": course.moved}
 
 
@@ -219,8 +222,8 @@ def _progress(work: Work, there: int, *, came: bool = True) -> bool:
     return True
 
 
-def _complete(work: Work, row: Mapping[str, Any], taken: Taken | None = None) -> None:
-    """It needs its source no more; that goes, if it was left for the copy's sake alone."""
+def _complete(work: Work, row: Mapping[str, Any], taken: Taken | None = None) -> bool:
+    """It needs its source no more; that goes, if it was left for the copy's sake alone. Whether anybody needs it."""
     with work.transaction() as tx:
         found = tx.lock(images, [row["image_id"]])
         if taken is not None:
@@ -229,8 +232,10 @@ def _complete(work: Work, row: Mapping[str, Any], taken: Taken | None = None) ->
                 hash_image.learnt(tx, image["id"], taken)
             known_digests.keep(tx, row["image_id"], taken.digests)
             layers.measure(tx, row["layer"], taken.virtual_size or taken.size)
-        if copies.complete(tx, row):
+        complete = copies.complete(tx, row)
+        if complete:
             clear_if_forsaken(tx, row["store"], row["object"])
+        return complete
 
 
 def _download(work: Work, row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -256,19 +261,35 @@ def _download(work: Work, row: Mapping[str, Any]) -> Mapping[str, Any]:
             intake.feed(chunk)
             yield chunk
             course.after(len(chunk))
-            if course.due():
-                _progress(work, course.moved)
+            if course.due() and not _progress(work, course.moved):
+                raise _Unneeded()
         taken = intake.finish()
         _compare(row, image, taken)
 
     try:
         backend_of(work).pour_copy(row["layer"], row["size_bytes"], bytes_of_it())
+    except _Unneeded:
+        return _nothing(work)
     except ContentRefused as problem:
         if image["os_hash_value"] is not None:  # what the image is was not this
             raise
         return _refuse(work, row, problem)
-    _complete(work, row, taken)
+    if not _complete(work, row, taken):
+        return _nothing(work)
     return {"bytes": course.moved}
+
+
+class _Unneeded(Exception):
+    """Nobody needs the copy any more."""
+
+
+def _nothing(work: Work) -> Mapping[str, Any]:
+    """No bytes are left of a copy whose last volume has gone, perhaps before these bytes were there."""
+    with work.rooms.database.read() as tx:
+        row = copies.get(tx, work.resource_id)
+    if row is None or row["state"] == copies.State.LEAVING:
+        backend_of(work).delete(work.input["layer"])
+    return {}
 
 
 def _source(work: Work, row: Mapping[str, Any]) -> Iterator[bytes]:

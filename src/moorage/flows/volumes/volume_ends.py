@@ -10,8 +10,8 @@ from moorage.operations.records import State
 from moorage.volumes import status
 from moorage.volumes.records import volumes
 
-#: What to do with a volume that is being made and that nobody wants any more.
-INSTEAD = "Delete volume {id} instead: that ends it, and nothing is left of it."
+#: What to do with a volume that is made so quickly that nobody cancels that.
+INSTEAD = "It is over soon: delete volume {id} then."
 
 
 def made(tx: Transaction, operation: Mapping[str, Any]) -> None:

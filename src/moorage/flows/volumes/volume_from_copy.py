@@ -13,7 +13,8 @@ from moorage.core.caller import Caller
 from moorage.core.errors import Conflict
 from moorage.database import Transaction
 from moorage.flows.volumes import convert_image, hydrate_copy
-from moorage.flows.volumes.volume_ends import INSTEAD, made
+from moorage.flows.volumes.stored_layers import let_go
+from moorage.flows.volumes.volume_ends import made
 from moorage.flows.volumes.volume_layers import GIB, backend_of, fresh, give_head, take_back_head, volume_of
 from moorage.images.outgoing import Usable
 from moorage.operations.flow import After, Flow, Step, Work
@@ -106,5 +107,5 @@ def _path(work: Work) -> tuple[str, int, str | None]:
 
 _HEAD = Step("head", head, undo=take_back_head)
 
-VOLUME_FROM_COPY = Flow(AT_ONCE, (Step("prime", prime), _HEAD), settle=made, instead=INSTEAD, retries=9)
-VOLUME_FROM_DOWNLOAD = Flow(LATER, (Step("download", download), _HEAD), settle=made, instead=INSTEAD)
+VOLUME_FROM_COPY = Flow(AT_ONCE, (Step("prime", prime, undo=let_go), _HEAD), settle=made, cancellable=True, retries=9)
+VOLUME_FROM_DOWNLOAD = Flow(LATER, (Step("download", download, undo=let_go), _HEAD), settle=made, cancellable=True)
