@@ -19,7 +19,7 @@ BRINGING = frozenset(
 @click.argument("id")
 @reaching
 def cancel(reached: Reached, id: str) -> None:
-    """Cancel an operation (an import's task has its id), or whatever brings data into an image or volume; that stays."""
+    """Cancel an operation (an import's task has its id), or what brings data into an image or volume; that stays."""
     query = urlencode({"resource_id": id, "state": "open"})
     found = reached.ask("GET", f"/operations?{query}")["operations"]
     ids = [row["id"] for row in found if row["kind"] in BRINGING] or [id]
