@@ -19,6 +19,7 @@ import yaml
 from moorage.app import App, build
 from moorage.config import Config
 from moorage.stopping import stop_data_plane
+from tests import schema
 from tests.eventloop import EventLoop
 
 
@@ -44,6 +45,7 @@ class Cloud:
     """One app, and who talks to it. `as_` names a cloud of clouds.yaml: "moorage" (demo, member) or "moorage-admin"."""
 
     def __init__(self, config: Config, role: str = "up") -> None:
+        schema.begin(config.database_url)
         self.app: App = build(config, role)
         self._loop = EventLoop()
         self._tokens: dict[str, str] = {}

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from moorage.database import Database
-from moorage.database.migrate import upgrade
 from moorage.drivers.processes import Identity
+from moorage.identity import passwords
 from moorage.place import Place
-from tests import postgres, radosgw
+from tests import postgres, radosgw, schema
 from tests import test_house as house
 
 
@@ -25,6 +26,17 @@ def pytest_report_header() -> str:
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # the session that outlives all workers
         os.environ["MOORAGE_TEST_RUN"] = str(os.getpid())
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Long bytes that differ are said in two lines, so that whatever else a failure says is found."""
+    if op != "==" or not isinstance(left, bytes) or not isinstance(right, bytes) or max(len(left), len(right)) < 1024:
+        return None
+    at = next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+    return [
+        f"{len(left)} bytes == {len(right)} others",
+        f"from byte {at} on: {left[at : at + 40]!r} and {right[at : at + 40]!r}",
+    ]
 
 
 def run_directory(factory: pytest.TempPathFactory) -> Path:
@@ -50,6 +62,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> postgres.Server:
     """The run's PostgreSQL; started when the first test asks for a database of it."""
     return postgres.Server(run_directory(tmp_path_factory))
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Digests that cost little: every cloud makes three. Tests of passwords, and real servers, make real ones."""
+    if not request.node.nodeid.startswith("tests/identity/test_passwords.py"):
+        monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
 
 
 @pytest.fixture
@@ -84,9 +103,30 @@ def _end_daemons(path: Path) -> None:
                 Identity(process["pid"], process["start"], process["boot"]).end(5)
 
 
+@contextlib.contextmanager
+def database_with_schema(engine: str, state: Path, server: postgres.Server) -> Iterator[str]:
+    """The URL of a database of that engine with today's schema and no rows."""
+    if engine == "sqlite":
+        url = f"sqlite:///{state}/moorage.db"
+        schema.begin(url)
+        yield url
+    else:
+        with server.database("schema", schema.migrate) as url:
+            yield url
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, state_dir: Path, postgres_server: postgres.Server) -> Iterator[str]:
-    """The URL of an empty database, on each engine."""
+    """The URL of a database with today's schema and no rows, on each engine."""
+    with database_with_schema(request.param, state_dir, postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(
+    request: pytest.FixtureRequest, state_dir: Path, postgres_server: postgres.Server
+) -> Iterator[str]:
+    """The URL of an empty database, as a first start finds it, on each engine."""
     if request.param == "sqlite":
         yield f"sqlite:///{state_dir}/moorage.db"
     else:
@@ -97,19 +137,8 @@ def database_url(request: pytest.FixtureRequest, state_dir: Path, postgres_serve
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, state_dir: Path, postgres_server: postgres.Server) -> Iterator[Database]:
     """A database with today's schema and no rows, on each engine."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{state_dir}/moorage.db"
-        migrate(url)
+    with database_with_schema(request.param, state_dir, postgres_server) as url:
         yield from opened(url)
-    else:
-        with postgres_server.database("schema", migrate) as url:
-            yield from opened(url)
-
-
-def migrate(url: str) -> None:
-    """Bring the database at `url` to today's schema, and let go of it."""
-    for database in opened(url):
-        upgrade(database)
 
 
 def opened(url: str) -> Iterator[Database]:

@@ -13,7 +13,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.ports import free_port
 from tests.runs import clear_away_dead, kill, new_home
 
 SETTINGS = {
@@ -152,10 +152,3 @@ def end(home: Path) -> None:
         if str(home).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
             kill(pid, signal.SIGQUIT)
     shutil.rmtree(home, ignore_errors=True)
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

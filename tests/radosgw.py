@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import free_port
+from tests.ports import free_port
 from tests.runs import born, clear_away_dead, kill, new_home
 
 HOMES = "moorage-ceph-"  # in the temporary directory: one for each run

@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,16 +13,11 @@ from typing import Any
 import yaml
 
 from moorage.place import Place
+from tests import schema
 from tests.cloud import Reply
+from tests.ports import free_port
 
 CONNECTOR = {"host": "somewhere", "nbd": True}
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Process:
@@ -34,6 +28,8 @@ class Process:
         command = [sys.executable, "-m", "moorage", role, "--state", str(state), "--listen", f"127.0.0.1:{self.port}"]
         configured = state / "moorage.toml"  # of the test, where it made one
         command += ["--config", str(configured)] if configured.exists() else []
+        if role == "up" and state.exists() and not configured.exists() and "MOORAGE_DATABASE" not in environment:
+            schema.begin_file(Place(state).database)
         self.log = state.with_name(f"{state.name}-{role}-{self.port}.log")
         with self.log.open("ab") as log:
             self.popen = subprocess.Popen(

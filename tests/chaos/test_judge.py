@@ -69,13 +69,13 @@ class Scene:
 
 
 @pytest.fixture
-def scene(state_dir: Path, database_url: str) -> Iterator[Scene]:
-    made = Scene(state_dir, database_url)
+def scene(state_dir: Path, empty_database_url: str) -> Iterator[Scene]:
+    made = Scene(state_dir, empty_database_url)
     try:
         yield made
     finally:
         made.server.end()
-        down(state_dir, MOORAGE_DATABASE=database_url)
+        down(state_dir, MOORAGE_DATABASE=empty_database_url)
         clear(made.place)
 
 

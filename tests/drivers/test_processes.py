@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -235,9 +234,7 @@ def test_a_process_whose_first_thread_has_left_is_alive_until_the_last_has() -> 
 def test_waiting_for_the_end_of_a_process_sees_it() -> None:
     with subprocess.Popen(["sleep", "0.2"]) as process:
         identity = Identity.of(process.pid)
-        began = time.monotonic()
-        assert identity.wait(20)
-        assert time.monotonic() - began < 20
+        assert identity.wait(60)
 
 
 HELP = """
@@ -249,8 +246,9 @@ Helpers().run(sys.argv[1:], time_limit_s=60, memory_limit_bytes=1 << 30, pen=pen
 
 
 def test_a_helper_in_a_pen_ends_with_whoever_started_it() -> None:
-    with subprocess.Popen([sys.executable, "-c", HELP, "sleep", "59.125"]) as starter:
-        found = lambda: [pid for pid in running() if arguments(pid).strip() == "/usr/bin/sleep 59.125"]  # noqa: E731
+    while_s = f"59.{os.getpid()}"  # nobody else's
+    with subprocess.Popen([sys.executable, "-c", HELP, "sleep", while_s]) as starter:
+        found = lambda: [pid for pid in running() if arguments(pid).strip() == f"/usr/bin/sleep {while_s}"]  # noqa: E731
         assert eventually(lambda: bool(found()))
         starter.kill()
         assert eventually(lambda: not found())
@@ -273,8 +271,6 @@ def test_a_helper_in_a_pen_ends_when_its_work_is_no_longer_wanted() -> None:
     def unwanted() -> None:
         raise Conflict(reason="nobody wants it")
 
-    began = time.monotonic()
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict):  # and not that its time is over
         pen = Pen(file_limit_bytes=0, check=unwanted)
         Helpers().run(["sleep", "60"], time_limit_s=60, memory_limit_bytes=1 << 30, pen=pen)
-    assert time.monotonic() - began < 50

@@ -27,6 +27,7 @@ from moorage.operations.records import OPEN, operations
 from moorage.operations.runner import Runner
 from moorage.volumes.backend import Format, Layer
 from moorage.volumes.layers import enter
+from tests import schema
 from tests.operations.crash import Scene
 
 ALICE = Caller("alice", "project-a", roles=frozenset({"reader", "member"}))
@@ -151,6 +152,7 @@ def deleting_what_a_volume_needs(url: str, state: Path) -> Scene:
 
 
 def _deleting(url: str, state: Path, used: bool) -> Scene:
+    schema.begin(url)
     database = Database(url)
     upgrade(database)
     rooms = rooms_on(database, state)

@@ -28,6 +28,7 @@ from moorage.images.store import StoreFull, StoreUnavailable
 from moorage.operations.process import Process
 from moorage.operations.records import OPEN, operations
 from moorage.operations.runner import Runner
+from tests import schema
 from tests.flows.image_world import ALICE, DATA, PIECES, new_image, rooms_on, upload
 from tests.operations.crash import PATIENCE_S, Scene
 
@@ -187,6 +188,7 @@ def assert_untouched(scene: Scene, id: str) -> SimpleNamespace:
 
 
 def _scene(url: str, state: Path, begin: Callable[[Rooms], str], second: type[FilesStore] = FilesStore) -> Scene:
+    schema.begin(url)
     database = Database(url)
     upgrade(database)
     rooms = import_rooms(database, state, second)
@@ -241,6 +243,7 @@ def copying(url: str, state: Path) -> Scene:
 
 def leaving(url: str, state: Path) -> Scene:
     """An image in both stores that is about to leave the second."""
+    schema.begin(url)
     database = Database(url)
     upgrade(database)
     rooms = import_rooms(database, state)

@@ -22,6 +22,7 @@ from moorage.images.signatures.claim import PROPERTIES
 from moorage.images.store import ObjectMissing, Store, StoreReadOnly, Traits, Writer
 from moorage.operations import journal
 from moorage.operations.records import State, operations
+from tests import schema
 from tests.flows import image_world
 from tests.flows.image_world import ALICE, DATA
 from tests.operations import crash
@@ -61,6 +62,7 @@ class Elsewhere(Store):
 
 
 def _world(url: str, state: Path) -> Any:
+    schema.begin(url)
     database = Database(url)
     upgrade(database)
     rooms = image_world.rooms_on(database, state)

@@ -22,6 +22,7 @@ from moorage.operations.records import OVER
 from moorage.volumes.attachments import queue
 from moorage.volumes.attachments.attachment import State as Attachment
 from moorage.volumes.status import DURING
+from tests import schema
 from tests.flows import copy_scenes, image_world, test_volume_crashes
 from tests.operations import crash
 from tests.operations.crash import Point, Scene
@@ -131,6 +132,7 @@ def leaves(database: Database, what: str, id: str, state: str, operation: str) -
 
 def test_an_upload_has_an_owner_and_leaves_by_itself(state_dir: Path) -> None:
     url = f"sqlite:///{state_dir}/moorage.db"
+    schema.begin(url)
     database = Database(url)
     upgrade(database)
     line = image_world.lines_of_an_upload(database, state_dir) // 2

@@ -37,6 +37,7 @@ from moorage.volumes.records import layers as layer_rows
 from moorage.volumes.settings import VolumeSettings
 from moorage.volumes.status import derive
 from moorage.volumes.volume import New, Rules
+from tests import schema
 from tests.drivers.clients import client
 from tests.operations.crash import Scene, recover
 
@@ -63,6 +64,7 @@ class World:
     @classmethod
     def of(cls, url: str, state: Path) -> "World":
         """The world of this process; the same directories in each."""
+        schema.begin(url)
         database = Database(url)
         upgrade(database)
         with database.write() as tx:

@@ -16,6 +16,7 @@ from moorage.operations.flow import Flow, Flows, Step, Work
 from moorage.operations.host_lock import HostLock
 from moorage.operations.records import State
 from moorage.operations.runner import Runner
+from tests import schema
 from tests.operations.crash import Scene
 
 things = Table(
@@ -88,6 +89,7 @@ def scene(url: str, state: Path, **more: Any) -> Scene:
     """A thing that is to be made."""
     database, files = Database(url, patience_s=1.0), state / "things"
     files.mkdir(exist_ok=True)
+    schema.begin(url)
     upgrade(database)
     things.metadata.create_all(database.engine)
     flows = Flows.of([MAKE])

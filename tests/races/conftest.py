@@ -5,20 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import migrate, state_directory
+from tests.conftest import database_with_schema, state_directory
 from tests.postgres import Server
 from tests.races.scene import Scene, playing
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def stage(request: pytest.FixtureRequest, postgres_server: Server) -> Iterator[Scene]:
-    with state_directory() as state:
-        if request.param == "sqlite":
-            with playing(f"sqlite:///{state}/moorage.db", state, quota_volumes=-1) as scene:
-                yield scene
-        else:
-            with postgres_server.database("schema", migrate) as url, playing(url, state, quota_volumes=-1) as scene:
-                yield scene
+    with (
+        state_directory() as state,
+        database_with_schema(request.param, state, postgres_server) as url,
+        playing(url, state, quota_volumes=-1) as scene,
+    ):
+        yield scene
 
 
 @pytest.fixture

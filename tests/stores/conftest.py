@@ -16,8 +16,8 @@ from moorage.drivers.stores.s3.store import S3Store
 from moorage.drivers.stores.swift.settings import SwiftSettings
 from moorage.drivers.stores.swift.store import SwiftStore
 from moorage.images.store import Store
-from tests import radosgw
-from tests.conftest import migrate, run_directory
+from tests import radosgw, schema
+from tests.conftest import run_directory
 from tests.images.cloud import ImageCloud, running
 from tests.stores.way import Way
 
@@ -109,7 +109,7 @@ def bucket_of(gateway):
 def world(far, way, state_dir):
     """The cloud, with its stores; which database it has makes no difference here."""
     url = f"sqlite:///{state_dir}/moorage.db"
-    migrate(url)
+    schema.migrate(url)
     database = Database(url)
     watched = Watched(far[0], pauses_s=(0.1, 0.2))
     stores = {"far": watched, "near": FilesStore("near", state_dir)}

@@ -32,6 +32,7 @@ from moorage.operations.waiting import Ends
 from moorage.volumes.backend import Backend
 from moorage.volumes.bootstrap import bootstrap
 from moorage.volumes.settings import VolumeSettings
+from tests import schema
 from tests.cloud import Reply
 from tests.eventloop import EventLoop
 
@@ -74,6 +75,7 @@ class Rig:
     """One process of Moorage that only knows volumes."""
 
     def __init__(self, url: str, state: Path, *, backend: Backend | None = None, **configured: Any) -> None:
+        schema.begin(url)
         self.database = Database(url)
         upgrade(self.database)
         self.backend = backend or MemoryBackend()

@@ -2,19 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 
 from moorage.api.identity.service import IdentityService
 from moorage.api.shell import Shell
-from moorage.database import Database
+from moorage.database import Database, Transaction, engine
 from moorage.flows.rooms import Rooms
-from moorage.identity import bootstrap, passwords
+from moorage.identity import bootstrap
 from moorage.identity.settings import IdentitySettings
 from moorage.identity.tokens import Tokens
 
@@ -151,10 +150,21 @@ class Cloud:
         self.files.shutdown()
 
 
-@pytest.fixture(autouse=True)
-def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Digests that cost little: these tests make a thousand. What real ones cost is tested elsewhere."""
-    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """`later(s)`: transactions begin that much later from then on, and nobody waits for it."""
+    ahead_us = 0
+
+    class Ahead(Transaction):
+        def __init__(self, connection: Any, now: int, **more: Any) -> None:
+            super().__init__(connection, now + ahead_us, **more)
+
+    def wait(seconds: float) -> None:
+        nonlocal ahead_us
+        ahead_us += int(seconds * 1_000_000)
+
+    monkeypatch.setattr(engine, "Transaction", Ahead)
+    return wait
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.ports import free_port
+
 ONE = 1 << 20
 
 
@@ -69,12 +71,9 @@ def server() -> Iterator[Server]:
 @contextmanager
 def serving(settings: str = "") -> Iterator[Server]:
     """A running Moorage with these settings, until the end."""
-    with tempfile.TemporaryDirectory(prefix="moor-") as folder, socket.socket() as probe:
-        state = Path(folder)
+    with tempfile.TemporaryDirectory(prefix="moor-") as folder:
+        state, port = Path(folder), free_port()
         state.chmod(0o711)
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
         (state / "settings.toml").write_text(settings)
         command = [sys.executable, "-m", "moorage", "up", "--state", folder, "--listen", f"127.0.0.1:{port}"]
         command += ["--config", str(state / "settings.toml")]

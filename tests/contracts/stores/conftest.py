@@ -4,7 +4,7 @@ import pytest
 
 from tests import radosgw
 from tests.conftest import run_directory
-from tests.postgres import free_port as find_free_port
+from tests.ports import free_port as find_free_port
 
 
 @pytest.fixture(scope="session")
