@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from moorage.api.block_storage import actions_attachment, attachments
+from moorage.api.block_storage import attachments
 from moorage.volumes import status
 from moorage.volumes.attachments import attachment, detachment, guard, hold, holder, publication, withdrawal
 from moorage.volumes.attachments.attachment import Mark, State
@@ -130,11 +130,6 @@ def nobody_guards(patch: Patch) -> None:
     patch.setattr(guard, "check", lambda row, caller, grounds: None)
 
 
-def answers_come_too_early(patch: Patch) -> None:
-    """os-detach and os-terminate_connection do not wait until the door is closed."""
-    patch.setattr(actions_attachment, "_when", lambda operation: actions_attachment.Answer(202))
-
-
 def a_hold_stays_a_hold(patch: Patch) -> None:
     """The complete call of the attachment API leaves a hold out of lists."""
 
@@ -162,7 +157,6 @@ PLANTED: tuple[Callable[[Patch], None], ...] = (
     a_detach_takes_the_siblings,
     one_of_several_is_detached,
     nobody_guards,
-    answers_come_too_early,
     a_hold_stays_a_hold,
 )
 
