@@ -20,7 +20,7 @@ CONTRACTS = (
 RULE = {
     # room                      may import
     "core":                     "",
-    "place":                    "",
+    "place":                    "core",
     "database":                 "core",
     "operations":               "core database",
     **dict.fromkeys(DOMAINS.split(), "core database operations"),

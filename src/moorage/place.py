@@ -2,8 +2,17 @@
 
 import hashlib
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
+
+from moorage.core.errors import Conflict
+
+
+class SocketsUnsafe(Conflict):
+    """{path} is where sockets go, but {why}; name a directory of your own with XDG_RUNTIME_DIR."""
+
+    code = "place.sockets-unsafe"
 
 
 @dataclass(frozen=True)
@@ -38,12 +47,12 @@ class Place:
     def sockets(self) -> Path:
         """Where sockets are: outside the state directory, because a socket's path may have 107 bytes at most."""
         name = hashlib.sha256(str(self.state.resolve()).encode()).hexdigest()[:12]
-        root = (
-            Path("/run")
-            if os.geteuid() == 0
-            else Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/moorage-{os.geteuid()}")
-        )
-        return root / "moorage" / name
+        return self._runtime / "moorage" / name
+
+    @property
+    def _runtime(self) -> Path:
+        own = os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/moorage-{os.geteuid()}"
+        return Path("/run" if os.geteuid() == 0 else own)
 
     @property
     def agent(self) -> Path:
@@ -64,9 +73,23 @@ class Place:
     def prepare(self) -> None:
         """
         Make the directories. Storage daemons pass through them under another uid, so they may be searched, not listed.
+        Sockets are in no directory that somebody else could put his own into: /tmp is open to everybody.
         """
+        _keep_own(self._runtime)
         passages = (self.state, self.state / "volumes", self.state / "images", self.sockets.parent, self.sockets)
         for directory, mode in (*((d, 0o711) for d in passages), (self.locks, 0o700), (self.keys, 0o700)):
             if not directory.exists():  # what somebody else made stays as it is
                 directory.mkdir(parents=True, exist_ok=True)
                 directory.chmod(mode)  # whatever the umask
+
+
+def _keep_own(directory: Path) -> None:
+    """Make sure that the directory exists and that nobody but us can make anything in it."""
+    directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+    seen = directory.lstat()
+    if not stat.S_ISDIR(seen.st_mode):
+        raise SocketsUnsafe(path=directory, why="it is no directory")
+    if seen.st_uid != os.geteuid():
+        raise SocketsUnsafe(path=directory, why=f"it belongs to user {seen.st_uid}")
+    if seen.st_mode & 0o022:
+        raise SocketsUnsafe(path=directory, why="others may write to it")
