@@ -50,6 +50,7 @@ NOT_TOLD = {
     *("layers", "copies", "image_locations", "image_digests", "image_hashes", "image_reservations", "hosts"),
     *("image_staged", "image_tasks", "image_task_stores"),  # told of as changes and progress of the image
     *("leases", "hearing"),  # renewed all the time; what lapses is told of as a change of the attachment
+    "cloud",  # the database's own name, which never changes
 }
 
 #: To forget what is over is no change: attachments after months, a place in a queue that has been served.
