@@ -28,6 +28,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError
 
 from moorage.core.errors import Problem
@@ -37,7 +38,7 @@ from moorage.database.errors import DatabaseUnavailable
 from moorage.operations import journal
 from moorage.operations.flow import Flow, Flows, Step
 from moorage.operations.process import Process
-from moorage.operations.records import OVER
+from moorage.operations.records import OVER, operations
 from moorage.operations.runner import Runner
 
 PATIENCE_S = 60.0
@@ -174,6 +175,12 @@ def wait_stopped(pid: int) -> None:
     while not stopped(pid):
         assert time.monotonic() < until and Path(f"/proc/{pid}").exists(), "it did not come to the place"
         time.sleep(0.005)
+
+
+def lapse(database: Database) -> None:
+    """Let the leases of operations be over, as they are some seconds after their owner was stopped."""
+    with database.write() as tx:
+        tx.run(update(operations).where(operations.c.lease_until.is_not(None)).values(lease_until=0))
 
 
 def _child(factory: str, url: str, state: Path, id: str, point: Point | None) -> None:

@@ -114,6 +114,7 @@ def test_an_owner_stopped_elsewhere_and_woken_after_takeover_changes_nothing(
     id = scene.begin()
     owner = crash.started(factory, database_url, state_dir, id, replace(point, deadly=signal.SIGSTOP))
     crash.wait_stopped(owner.pid)
+    crash.lapse(scene.database)
     row = crash.recover(scene, id)
     scene.check(row)
     with scene.database.read() as tx:
