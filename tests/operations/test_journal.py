@@ -124,6 +124,24 @@ def test_the_last_and_the_open_operations_of_a_resource(database: Database) -> N
         assert [row["id"] for row in journal.open_on(tx, "thing", ["r1"])] == [second]
 
 
+def test_who_had_to_wait_for_the_resource_comes_after_whom_he_waited_for(database: Database) -> None:
+    """His transaction began earlier, so that it has the earlier time; no clock says who had the resource first."""
+    more: dict[str, Any] = {"queue": "", "project_id": None}
+    with database.write() as tx:
+        first = journal.begin(tx, "upload", "image", "i1", owner="p", **more)
+    with database.write() as tx:
+        tx.now -= 60 * journal.SECOND
+        second = journal.begin(tx, "delete", "image", "i1", **more)
+        other = journal.begin(tx, "delete", "image", "i2", **more)
+    with database.write() as tx:
+        journal.let_go(tx, first, 1, back=True)
+    with database.write() as tx:
+        assert {row["id"] for row in claims.claim(tx, "q", [""], 60, 9)} == {first, other}
+        journal.end(tx, first, 2, State.UNDONE)
+    with database.write() as tx:
+        assert [row["id"] for row in claims.claim(tx, "q", [""], 60, 9)] == [second]
+
+
 def test_cancelling_comes_before_other_locks(database: Database) -> None:
     from sqlalchemy import Column, MetaData, String, Table
 

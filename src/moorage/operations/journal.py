@@ -121,12 +121,16 @@ def begin(
     (`Runner.me.id`), it starts out as running, for a request that carries it out itself: see `hold`. So does one that
     this process can take up at once: it begins when `tx` is committed. A `key` that the project has used before raises
     `KeyTaken`, so ask `by_key` first. One that begins `asleep` waits for itself: until it is roused, cancelled or
-    overdue.
+    overdue. What is under way on the resource comes first, whoever of its callers began to ask first: who had to wait
+    for the resource's lock began earlier than whom he waited for.
     """
     if key is not None and project_id is None:
         raise Malformed(reason="Moorage-Key needs a token with a project.")
     id = id or new_uuid()
     taker = None if owner or asleep else _taker(tx, kind, queue, resource_kind, resource_id)
+    before = open_on(tx, resource_kind, [resource_id])
+    if before:
+        taker = None
     if taker is not None:
         owner, lease_s = taker.owner, taker.lease_s
     # fmt: off
@@ -136,7 +140,8 @@ def begin(
         "resource_kind": resource_kind, "resource_id": resource_id, "project_id": project_id,
         "user_id": caller.user_id, "request_id": caller.request_id, "owner": owner, "epoch": 1 if owner else 0,
         "lease_until": tx.now + int(lease_s * SECOND) if owner else None, "deadline": tx.now + int(deadline_s * SECOND),
-        "not_before": 0, "attempts": 0, "cancel": False, "key": key, "created_at": tx.now, "updated_at": tx.now,
+        "not_before": 0, "attempts": 0, "cancel": False, "key": key, "updated_at": tx.now,
+        "created_at": max((tx.now, *(row["created_at"] + 1 for row in before))),
     }
     # fmt: on
     if asleep:
@@ -160,15 +165,15 @@ _CLAIMS_ALONE = text(f"SELECT pg_try_advisory_xact_lock({CLAIMING})")
 
 def _taker(tx: Transaction, kind: str, queue: str, resource_kind: str, resource_id: str) -> Taker | None:
     """
-    Who owns a new operation from its first moment on: this process, where it serves the queue and nothing else is under
-    way on the resource. Killed before it has begun, it is succeeded like the owner of any claim.
+    Who owns a new operation from its first moment on, where nothing else is under way on the resource: this process, if
+    it serves the queue. Killed before it has begun, it is succeeded like the owner of any claim.
     """
     taker: Taker | None = tx.here.get(TAKER)
     if taker is None or not taker.takes(kind, queue, resource_kind, resource_id):
         return None
     if tx.dialect == "postgresql" and not tx.value(_CLAIMS_ALONE):
         return None  # somebody claims at this moment, perhaps of the same resource
-    return taker if not open_on(tx, resource_kind, [resource_id]) else None
+    return taker
 
 
 def rouse(tx: Transaction, id: str) -> None:
