@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import delete, exists, func, insert, or_, select, update
 
 from moorage.database import Transaction
-from moorage.images.errors import OverQuota, OwnerChanged
+from moorage.images.errors import ImageNotFound, OverQuota, OwnerChanged
 from moorage.images.image import FILLED, WAITING, State
 from moorage.images.locations import location
 from moorage.images.records import images, locations, quotas, reservations
@@ -77,9 +77,14 @@ def lock(tx: Transaction, project_id: str | None, settings: ImageSettings) -> di
 
 
 def lock_of(tx: Transaction, image_id: str, settings: ImageSettings) -> Limits:
-    """The owner of the image, whose row is locked, and his limits: before the image's row is."""
-    owner = tx.value(select(c.owner).where(c.id == image_id))
-    return owner, lock(tx, owner, settings)
+    """
+    The owner of the image, whose row is locked, and his limits: before the image's row is. An image that comes into
+    being a moment later was not there when it was asked for.
+    """
+    row = tx.one(select(c.owner).where(c.id == image_id))
+    if row is None:
+        raise ImageNotFound(image=image_id[:64])
+    return row["owner"], lock(tx, row["owner"], settings)
 
 
 def check_count(tx: Transaction, project_id: str | None, settings: ImageSettings) -> None:
