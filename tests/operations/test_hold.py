@@ -1,6 +1,5 @@
 """Operations that a request carries out: ended by it, undone without it."""
 
-import threading
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from moorage.operations.records import State, operations
 from moorage.operations.runner import Runner
 from tests.operations.conftest import Start
 from tests.operations.crash import over
+from tests.operations.leases import LEASE_S, renewed
 from tests.operations.test_runner import begin, row_of
 from tests.patience import until
 
@@ -88,10 +88,9 @@ def test_what_is_rolled_back_did_not_advance(database: Database, start: Start) -
 
 def test_its_lease_is_renewed_for_as_long_as_it_is_held(database: Database, start: Start) -> None:
     upload = Upload()
-    runner, other = start(upload.flow, lease_s=0.3), start(upload.flow, lease_s=0.3)
-    assert other is not runner
+    runner = start(upload.flow, lease_s=LEASE_S)
     with Held(runner, held(database, runner)) as hold:
-        threading.Event().wait(1.0)
+        renewed(database, hold.id, times=2)
         with database.write() as tx:
             hold.finish(tx)
     assert row_of(database, hold.id)["epoch"] == 1

@@ -16,6 +16,7 @@ from moorage.operations.records import State, operations, processes
 from moorage.operations.work import LONGEST_PAUSE_S, pause_s
 from tests.operations.conftest import Start
 from tests.operations.crash import over
+from tests.operations.leases import LEASE_S, renewed
 from tests.patience import until
 
 
@@ -323,11 +324,10 @@ def test_the_dead_are_succeeded_at_once_and_the_silent_when_their_lease_is_over(
 
 def test_a_lease_is_renewed_while_a_step_runs(database: Database, start: Start) -> None:
     go = threading.Event()
-    start(Flow("f", (Step("a", lambda work: go.wait(60) and None),)), lease_s=0.3)
-    start(Flow("f", (Step("a", lambda work: go.wait(60) and None),)), lease_s=0.3)
+    start(Flow("f", (Step("a", lambda work: go.wait(60) and None),)), lease_s=LEASE_S)
     id = begin(database, "f")
     until(lambda: row_of(database, id)["state"] == State.RUNNING)
-    threading.Event().wait(1.2)
+    renewed(database, id, times=2)
     go.set()
     assert over(database, id)["epoch"] == 1
 
