@@ -31,6 +31,19 @@ def test_an_odd_address_is_refused_although_every_name_is_public(url):
     assert "secret" not in refusal.value.sentence
 
 
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "file:/etc/passwd", "FILE:", "ftp://example.org/x"])
+def test_a_scheme_that_is_not_open_is_the_reason(url):
+    """Whatever else such an address lacks: no host, no port."""
+    with pytest.raises(SourceRefused, match=f"the scheme {url.partition(':')[0].lower()} is not open"):
+        guard(allowed_schemes=()).admit(url)
+
+
+@pytest.mark.parametrize("url", ["example.org:80/x", "example.org/x", "//example.org/x", ""])
+def test_an_address_without_scheme_is_no_url(url):
+    with pytest.raises(SourceRefused, match="not a plain URL"):
+        guard().admit(url)
+
+
 @pytest.mark.parametrize("address", CLOSED.values(), ids=CLOSED.keys())
 def test_a_closed_network_is_refused_by_address_and_by_name(address):
     for url, resolved in ((literal(address), (PUBLIC,)), ("http://example.org/", (address,))):

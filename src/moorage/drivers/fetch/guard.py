@@ -45,7 +45,7 @@ class Guard:
     def admit(self, url: str) -> Admitted:
         """The target that `url` names, resolved; `SourceRefused` unless all of it is open."""
         s, target = self._settings, take_apart(url)
-        if not _listed(target.scheme, s.allowed_schemes, s.denied_schemes) or target.scheme not in ("http", "https"):
+        if not _listed(target.scheme, s.allowed_schemes, s.denied_schemes):
             raise SourceRefused(reason=f"the scheme {target.scheme[:32]} is not open.")
         if not _host_listed(target.host, s.allowed_hosts, s.denied_hosts):
             raise SourceRefused(reason=f"the host {target.host} is not open.")
