@@ -1,7 +1,6 @@
 """The swift store keeps the contract on Ceph's gateway, by segments where an object is large."""
 
 import os
-import secrets
 from dataclasses import replace
 
 import pytest
@@ -15,33 +14,20 @@ from tests.contracts.stores.contract import NAME, StoreContract, put, read
 MIB = 1 << 20
 
 
-@pytest.fixture
-def settings(gateway, tmp_path):
-    (tmp_path / "key").write_text(gateway.swift_key)
-    return SwiftSettings(
-        auth_url=gateway.auth_v1,
-        auth_version="1",
-        user=gateway.swift_user,
-        key_file=str(tmp_path / "key"),
-        container="c-" + secrets.token_hex(8),
-        segment_size=1,
-    )
-
-
 class TestSwift(StoreContract):
     @pytest.fixture
-    def store(self, settings):
-        store = SwiftStore("swift", settings)
+    def store(self, swift_settings):
+        store = SwiftStore("swift", swift_settings)
         yield store
         store.close()
 
     @pytest.fixture
-    def small_store(self, gateway, settings):
-        SwiftStore("swift", settings)._service.prepare()
-        quota = ("--uid=moorage", "--quota-scope=bucket", f"--bucket={settings.container}")
+    def small_store(self, gateway, swift_settings):
+        SwiftStore("swift", swift_settings)._service.prepare()
+        quota = ("--uid=moorage", "--quota-scope=bucket", f"--bucket={swift_settings.container}")
         gateway.admin("quota", "set", *quota, "--max-size=3145728")
         gateway.admin("quota", "enable", *quota)
-        yield lambda: SwiftStore("small", settings)
+        yield lambda: SwiftStore("small", swift_settings)
 
     def everything(self, store):
         """What is in the container, segments and marks as well."""
@@ -68,15 +54,18 @@ class TestSwift(StoreContract):
         writer.abort()
         assert self.everything(store) == []
 
-    def test_what_a_dead_process_left_is_deleted_by_name(self, store, settings):
+    def test_what_a_dead_process_left_is_deleted_by_name(self, store, swift_settings):
         store.create(NAME, None).write(os.urandom(3 * MIB + 1))
-        other = SwiftStore("swift", settings)
+        other = SwiftStore("swift", swift_settings)
         assert other.names() == {NAME}
         other.delete(NAME)
         assert self.everything(store) == []
 
-    def test_what_others_keep_in_the_container_is_left_alone(self, settings):
-        theirs, store = SwiftStore("swift", settings), SwiftStore("swift", replace(settings, prefix="cloud/"))
+    def test_what_others_keep_in_the_container_is_left_alone(self, swift_settings):
+        theirs, store = (
+            SwiftStore("swift", swift_settings),
+            SwiftStore("swift", replace(swift_settings, prefix="cloud/")),
+        )
         put(theirs, b"theirs")
         put(store)
         assert store.names() == {NAME}
@@ -96,17 +85,17 @@ class TestSwift(StoreContract):
         login._account = replace(login._account, token="AUTH_rgwtk00")
         assert read(store, length=5)
 
-    def test_a_wrong_key_is_told_without_the_key(self, settings):
-        with open(settings.key_file, "w") as file:
+    def test_a_wrong_key_is_told_without_the_key(self, swift_settings):
+        with open(swift_settings.key_file, "w") as file:
             file.write("wrong-key")
         with pytest.raises(StoreUnavailable, match="refuses our user or key") as caught:
-            SwiftStore("swift", settings).probe()
+            SwiftStore("swift", swift_settings).probe()
         assert "wrong-key" not in str(caught.value)
 
-    def test_a_key_that_is_missing_is_told_by_its_file(self, settings):
-        os.unlink(settings.key_file)
+    def test_a_key_that_is_missing_is_told_by_its_file(self, swift_settings):
+        os.unlink(swift_settings.key_file)
         with pytest.raises(StoreUnavailable, match="No such file"):
-            SwiftStore("swift", settings).probe()
+            SwiftStore("swift", swift_settings).probe()
 
 
 @pytest.mark.parametrize(

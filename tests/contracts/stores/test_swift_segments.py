@@ -6,7 +6,6 @@ What is missing or is not what was written is told, and never read; objects that
 import hashlib
 import json
 import os
-import secrets
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -15,7 +14,6 @@ import urllib3
 from moorage.drivers.stores.swift import layout as layouts
 from moorage.drivers.stores.swift import writer as writing
 from moorage.drivers.stores.swift.layout import ITSELF, SEGMENT, Layout, layout_of
-from moorage.drivers.stores.swift.settings import SwiftSettings
 from moorage.drivers.stores.swift.store import SwiftStore
 from moorage.images.store import ObjectMissing, ObjectUnavailable, StoreUnavailable
 from tests.contracts.stores.contract import NAME, put, read
@@ -31,29 +29,16 @@ PLACES = [
 
 
 @pytest.fixture
-def settings(gateway, tmp_path):
-    (tmp_path / "key").write_text(gateway.swift_key)
-    return SwiftSettings(
-        auth_url=gateway.auth_v1,
-        auth_version="1",
-        user=gateway.swift_user,
-        key_file=str(tmp_path / "key"),
-        container="c-" + secrets.token_hex(8),
-        segment_size=1,
-    )
-
-
-@pytest.fixture
-def store(settings):
-    store = SwiftStore("swift", settings)
+def store(swift_settings):
+    store = SwiftStore("swift", swift_settings)
     yield store
     store.close()
 
 
 @pytest.fixture
-def other(settings):
+def other(swift_settings):
     """The same objects, in another process."""
-    other = SwiftStore("swift", settings)
+    other = SwiftStore("swift", swift_settings)
     yield other
     other.close()
 
