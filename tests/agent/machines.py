@@ -46,6 +46,8 @@ class Network:
                     (far if side is near else near).sendall(data)
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
 

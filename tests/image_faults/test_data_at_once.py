@@ -38,13 +38,17 @@ def test_of_uploads_at_once_one_wins_with_its_own_checksum(cloud: Twins) -> None
         assert sum(f"/{id}/" in name for name in cloud.stores["files"].names()) == 1
 
 
+def _takes_s(cloud: Twins, content: bytes, pause_s: float) -> float:
+    began = time.monotonic()
+    assert cloud.upload(cloud.next.image(), slowly(content, pause_s)).status == 204
+    return time.monotonic() - began
+
+
 @pytest.mark.parametrize("chunks", ["few", "many"])
 def test_uploads_that_meet_a_delete_leave_no_bytes(cloud: Twins, chunks: str) -> None:
     """What was deleted is gone from the rows and from the store, wherever in the upload the deletion came."""
     content, pause_s = os.urandom(PIECES * PIECE), 0.0 if chunks == "few" else 0.004
-    began = time.monotonic()
-    assert cloud.upload(cloud.next.image(), slowly(content, pause_s)).status == 204
-    whole_s = time.monotonic() - began
+    whole_s = min(_takes_s(cloud, content, pause_s) for _ in range(3))  # once the machine may have stood still
     kept = cloud.stores["files"].names()
     seen = set()
     for turn in range(MEETINGS):

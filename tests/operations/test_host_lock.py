@@ -123,7 +123,7 @@ def test_one_that_runs_is_killed_only_after_a_lease_before_our_eyes(
     """A clock that was set makes all heartbeats look old; the next ones come soon."""
     child, _ = holder()
     listed(database, child.pid, silent_s=3600)
-    lock = HostLock(state_dir / "host.lock", database, lease_s=1.0)
+    lock = HostLock(state_dir / "host.lock", database, lease_s=4.0)
     assert not lock.acquire(timeout_s=0.4) and child.poll() is None
     with database.write() as tx:
         tx.run(update(processes).values(heartbeat_at=tx.now))

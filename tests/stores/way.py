@@ -25,6 +25,8 @@ class Way:
     def close(self) -> None:
         """Nobody is there any more."""
         self._over = True
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # who waits in `accept` would go on with the next of that number
         self._listener.close()
         self.cut()
 
