@@ -93,14 +93,15 @@ class Daemons:
             except programs.ProgramMissing as problem:
                 raise missing(problem, self.backend) from problem
 
-    def load(self, server: Server, head: Layer) -> None:
+    def load(self, server: Server, head: Layer, *, fresh: bool = False) -> None:
         """
         Leave the daemon with the node of `head` on its parents; one that has the parent's as its head goes on above it,
-        with all its exports.
+        with all its exports. A `fresh` one has nothing yet.
         """
         top, below = node(head.name), node(head.parent.name) if head.parent is not None else ""
         with self.talk(server, "open") as monitor:
-            known = {found["node-name"]: found for found in monitor.ask("query-named-block-nodes", flat=True)}
+            nodes = [] if fresh else monitor.ask("query-named-block-nodes", flat=True)
+            known = {found["node-name"]: found for found in nodes}
             for name, options in self._layers.far_nodes(head).items():
                 if name not in known:
                     monitor.ask("blockdev-add", node_name=name, **options)

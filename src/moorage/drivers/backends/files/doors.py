@@ -63,6 +63,7 @@ class Doors:
             self._daemons.forget(volume)
             self._desk.rest(server.layers)
             server = None
+        fresh = server is None
         if server is None:
             self._layers.check(head)
             server = self._start(volume, head, cache)
@@ -72,7 +73,7 @@ class Doors:
             raise ServedOtherwise(volume=volume, what=f"the cache mode {server.cache.value!r}")
         try:
             self._desk.serve(server.layers)
-            self._daemons.load(server, head)
+            self._daemons.load(server, head, fresh=fresh)
         except Exception:
             if not server.entries:
                 self._end(server)

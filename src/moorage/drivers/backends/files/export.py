@@ -32,8 +32,11 @@ class Exports:
     def open(self, server: Server, entry: Entry) -> None:
         """Leave the export of `entry` open."""
         with self._daemons.talk(server, "publish") as monitor:
-            if identifier(entry.name) not in _known(monitor):
+            try:
                 _add(monitor, server, identifier(entry.name), entry.name, writable=not entry.read_only)
+            except qmp.Refusal:
+                if identifier(entry.name) not in _known(monitor):
+                    raise
 
     def opened(self, server: Server) -> frozenset[str]:
         """The identifiers of all exports that clients can use now."""
@@ -48,9 +51,12 @@ class Exports:
     def flush(self, server: Server) -> None:
         """Leave every write that the daemon has acknowledged durable."""
         with self._daemons.talk(server, "flush") as monitor:
-            _close(monitor, FLUSH, self._daemons.backend)  # of somebody who was killed here
             name = new_secret()
-            _add(monitor, server, FLUSH, name, writable=True)
+            try:
+                _add(monitor, server, FLUSH, name, writable=True)
+            except qmp.Refusal:
+                _close(monitor, FLUSH, self._daemons.backend)  # of somebody who was killed here
+                _add(monitor, server, FLUSH, name, writable=True)
             try:
                 self._flush(server, name)
             finally:
@@ -74,18 +80,22 @@ def identifier(name: str) -> str:
 
 
 def _add(monitor: qmp.Monitor, server: Server, identifier: str, name: str, *, writable: bool) -> None:
-    through = writable and server.cache is Cache.THROUGH
-    options = {"writable": writable, "writethrough": through}
+    options = {"writable": True} if writable else {}  # neither is anything unless it is asked for
+    if writable and server.cache is Cache.THROUGH:
+        options["writethrough"] = True
     monitor.ask("block-export-add", type="nbd", id=identifier, node_name=node(server.head), name=name, **options)
 
 
 def _close(monitor: qmp.Monitor, identifier: str, backend: str) -> None:
     monitor.forget("BLOCK_EXPORT_DELETED", id=identifier)  # of one that was closed earlier in this conversation
-    found = _present(monitor)
-    if identifier not in found:
-        return
-    if not found[identifier]:
+    try:
         monitor.ask("block-export-del", id=identifier, mode="hard")
+    except qmp.Refusal:
+        found = _present(monitor)
+        if identifier not in found:
+            return
+        if not found[identifier]:  # else somebody has begun to close it
+            raise
     begun = hurried = time.monotonic()
     while not monitor.wait("BLOCK_EXPORT_DELETED", PING_S, id=identifier):
         if identifier not in _present(monitor):

@@ -2,6 +2,9 @@
 A conversation with a storage daemon: JSON lines over its private socket, one connection for one action.
 
 A daemon that says nothing for some seconds counts as silent, one that nobody can connect to as gone.
+
+Each byte that a daemon is told costs it 3 to 4 us, since QEMU reads its monitor one by one: who can do without a
+question does without it.
 """
 
 import socket
@@ -82,9 +85,11 @@ class Monitor:
 
     def ask(self, command: str, **arguments: Any) -> Any:
         """What the daemon returns for `command`; underscores in names stand for hyphens, in commands they stay."""
-        words = {name.replace("_", "-"): value for name, value in arguments.items()}
         self._asked += 1
-        self._put(msgspec.json.encode({"execute": command, "arguments": words, "id": self._asked}) + b"\n")
+        message: dict[str, Any] = {"execute": command, "id": self._asked}
+        if arguments:
+            message["arguments"] = {name.replace("_", "-"): value for name, value in arguments.items()}
+        self._put(msgspec.json.encode(message) + b"\n")
         deadline = time.monotonic() + self._patience_s
         while True:
             message = self._hurried(deadline)
