@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from moorage.database.locks import started
+from moorage.volumes.backend import Connection
 from tests import postgres
+from tests.drivers.clients import ClientError, client
 from tests.server import Process, down, moorage
 
 
@@ -100,6 +102,25 @@ def test_down_stops_everything_and_says_what(state: Path) -> None:
     assert (state / "clouds.yaml").read_text() == clouds
     assert up.popen.wait(60) == 0
     assert running and not any(started(pid) for pid in running)
+
+
+def test_who_is_attached_when_everything_is_stopped_finds_his_bytes_at_his_address(state: Path) -> None:
+    """Nobody had flushed them."""
+    up = Process(state).ready()
+    attachment = up.attach(up.volume())
+    info = up.call("GET", f"/volume/v3/attachments/{attachment}").json["attachment"]["connection_info"]
+    (key := state / "psk").write_text(f"{attachment}:{info['tls_psk']}\n")
+    with client(Connection(info["uri"]), key) as writer:
+        writer.pwrite(b"moorage!" * 64, 4096)
+        down(state)
+        with pytest.raises(ClientError):
+            writer.pwrite(bytes(512), 4096)
+    again = Process(state).ready()
+    shown = again.call("GET", f"/volume/v3/attachments/{attachment}").json["attachment"]
+    assert (shown["status"], shown["connection_info"]["uri"]) == ("attached", info["uri"])
+    with client(Connection(info["uri"]), key) as reader:
+        assert reader.pread(512, 4096) == b"moorage!" * 64
+    assert again.call("DELETE", f"/volume/v3/attachments/{attachment}").status == 200
 
 
 def test_a_second_up_on_a_taken_port_says_so_and_changes_nothing(state: Path) -> None:

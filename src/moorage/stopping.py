@@ -103,15 +103,17 @@ def _end(pid: int) -> None:
 def stop_data_plane(rooms: Rooms) -> Iterator[str]:
     """
     Devices first, so that what they hold back is written; then every export, its writes made durable; then the daemons.
+    Who had a door finds it again at the next start, unless his writes could not be made durable.
     """
     if rooms.devices is not None:
         yield from _remove_devices(rooms.devices)
     for name, backend in rooms.backends.items():
         for volume, served in backend.survey().items():
             yield f"closing volume {volume} ({name}, {len(served.exports)} exports)"
-            for attachment in served.exports if served.alive else ():
-                with contextlib.suppress(Problem):
-                    backend.withdraw(volume, attachment)
-            if served.alive or served.lossless:
-                backend.clear(volume)
+            if served.alive:
+                try:
+                    backend.halt(volume)
+                except Problem as problem:
+                    yield f"volume {volume}: {problem.sentence}"
+                    backend.clear(volume)
         backend.idle()

@@ -264,6 +264,14 @@ class Backend(ABC):
         """
 
     @abstractmethod
+    def halt(self, volume: str) -> None:
+        """
+        Serve `volume` to nobody for the time being: every door is closed, what was written is durable, its server has
+        ended. `survey` tells of it, until it is published or cleared, as of one that died and lost nothing: whoever had
+        a door may have it again. A `Problem` where that cannot be said.
+        """
+
+    @abstractmethod
     def survey(self, volume: str | None = None) -> Mapping[str, Served]:
         """
         Every volume (or this one) that is served now, and those whose server died and was not yet cleared away.

@@ -137,6 +137,21 @@ class BackendContract:
         assert backend.survey() == {}
         assert backend.layers() == {layer().name}
 
+    def test_a_halted_volume_is_served_to_nobody_and_has_lost_nothing(self, backend: Backend) -> None:
+        backend.halt("v1")
+        assert backend.survey() == {}
+        backend.create(layer())
+        wanted = export("a1")
+        for _ in range(2):
+            backend.publish(wanted, layer(), Cache.BACK)
+            assert backend.survey()["v1"].exports == {"a1"}
+            backend.halt("v1")
+            backend.halt("v1")
+            served = backend.survey()["v1"]
+            assert (served.alive, served.exports, served.lossless) == (False, frozenset(), True)
+        backend.clear("v1")
+        assert backend.survey() == {}
+
     def test_another_head_is_refused_while_the_first_is_served(self, backend: Backend) -> None:
         other = layer("volumes/v1/create-2")
         backend.create(layer())
@@ -166,6 +181,20 @@ class BackendContract:
             writer.pwrite(PATTERN, MIB)
             assert reader.pread(len(PATTERN), MIB) == PATTERN
         assert self.read(backend, head, offset=MIB) == PATTERN
+
+    @pytest.mark.usefixtures("bytes_too")
+    @pytest.mark.parametrize("kind", Format)
+    def test_who_writes_when_his_volume_is_halted_finds_it_again(self, backend: Backend, kind: Format) -> None:
+        head, wanted = layer(format=kind), export()
+        backend.create(head)
+        with client(backend.publish(wanted, head, Cache.BACK)) as writer:
+            writer.pwrite(PATTERN, MIB)
+            backend.halt("v1")
+            with pytest.raises(ClientError):
+                writer.pwrite(bytes(512), MIB)
+        with client(backend.publish(wanted, head, Cache.BACK)) as again:
+            assert again.pread(len(PATTERN), MIB) == PATTERN
+        backend.withdraw("v1", wanted.attachment)
 
     @pytest.mark.usefixtures("bytes_too")
     def test_a_read_only_attachment_refuses_writes_while_its_sibling_writes(self, backend: Backend) -> None:

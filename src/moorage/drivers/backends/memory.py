@@ -43,6 +43,7 @@ class Server:
     """What serves one volume."""
 
     head: str
+    alive: bool = True
     exports: dict[str, Export] = field(default_factory=dict)
 
 
@@ -127,11 +128,17 @@ class MemoryBackend(Backend):
         self._supply = supply
 
     def publish(self, export: Export, head: Layer, cache: Cache) -> Connection:
-        server = self._servers.setdefault(export.volume, Server(head.name))
+        if not self._served(export.volume):
+            self._servers[export.volume] = Server(head.name)
+        server = self._servers[export.volume]
         if server.head != head.name:
             raise Conflict(reason=f"The volume {export.volume} is served from {server.head}.")
         server.exports[export.attachment] = export
         return Connection(uri=f"memory://{export.name}")
+
+    def _served(self, volume: str) -> bool:
+        server = self._servers.get(volume)
+        return server is not None and server.alive
 
     def advance(self, volume: str, head: Layer) -> None:
         server = self._servers.get(volume)
@@ -147,9 +154,14 @@ class MemoryBackend(Backend):
             if not server.exports:
                 self.clear(volume)
 
+    def halt(self, volume: str) -> None:
+        if server := self._servers.get(volume):
+            server.alive = False
+            server.exports.clear()
+
     def survey(self, volume: str | None = None) -> Mapping[str, Served]:
         return {
-            id: Served(alive=True, exports=frozenset(server.exports), head=server.head, lossless=True)
+            id: Served(alive=server.alive, exports=frozenset(server.exports), head=server.head, lossless=True)
             for id, server in self._servers.copy().items()
             if volume in (None, id)
         }

@@ -22,7 +22,7 @@ from moorage.volumes.backend import Backend, Cache, Served
 
 log = logging.getLogger(__name__)
 
-CUT_OFF = "The block device of this attachment died."
+CUT_OFF = "The block device of this attachment is gone."
 
 
 def drift(want: Wanted, served: Served | None, devices: Mapping[str, Device] | None) -> Iterator[Finding]:
@@ -55,9 +55,10 @@ def _named(device: Device) -> str:
 
 def mend(rooms: Rooms, want: Wanted, served: Served | None, devices: Mapping[str, Device], backend: Backend) -> None:
     """Make the volume agree with its rows."""
-    lost = _lost(want, served, devices if rooms.devices is not None else None)
+    whole = want.survives if served is None else served.alive or served.lossless
+    lost = _lost(want, served, devices if rooms.devices is not None else None) if whole else sorted(want.claims)
     if lost:
-        why = loss.DIED if served is None or not served.alive else CUT_OFF
+        why = CUT_OFF if whole else loss.DIED
         rooms.database.transact(lambda tx: loss.lose(tx, want.volume, lost, why))
     for attachment, device in devices.items():
         if attachment in lost or (attachment not in want.devices and attachment not in want.owned):
@@ -78,10 +79,7 @@ def mend(rooms: Rooms, want: Wanted, served: Served | None, devices: Mapping[str
 
 
 def _lost(want: Wanted, served: Served | None, devices: Mapping[str, Device] | None) -> list[str]:
-    """Whose holders must not simply go on."""
-    whole = want.survives if served is None else served.alive or served.lossless
-    if not whole:
-        return sorted(want.claims)
+    """Whose holders must not simply go on, though no write is missing."""
     if devices is None:
         return []
     if served is None or not served.alive:  # what the devices lay on; they do not find their way back

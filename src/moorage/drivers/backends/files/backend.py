@@ -167,6 +167,9 @@ class FilesBackend(Backend):
     def survey(self, volume: str | None = None) -> Mapping[str, Served]:
         return self._doors.survey(volume)
 
+    def halt(self, volume: str) -> None:
+        self._doors.halt(volume)
+
     def clear(self, volume: str) -> None:
         self._doors.clear(volume)
 

@@ -199,6 +199,11 @@ class Daemons:
 
     def stop(self, server: Server) -> None:
         """End a daemon in good order, or else by force, and forget it."""
+        self.end(server)
+        self.forget(server.volume)
+
+    def end(self, server: Server) -> None:
+        """End a daemon in good order, or else by force; what is written down of it stays."""
         if self._records.alive(server):
             try:
                 with self._monitor(server) as monitor:
@@ -207,7 +212,6 @@ class Daemons:
             except (qmp.Silent, qmp.Gone, qmp.Refusal):
                 pass
             self.kill(server, "stop")
-        self.forget(server.volume)
 
     def forget(self, volume: str) -> None:
         """Remove what a daemon of `volume` that has ended, or never began, left."""

@@ -197,6 +197,17 @@ class Doors:
         exports = frozenset(entry.attachment for entry in usable)
         return Served(alive=alive, exports=exports, head=server.head, lossless=self._records.lossless(server))
 
+    def halt(self, volume: str) -> None:
+        with self._turns.of(volume), self._daemons.conversation(volume):
+            server = self._records.load(volume)
+            if server is None or not self._records.alive(server):
+                return
+            for entry in list(server.entries.values()):
+                self._shut(server, entry)
+            self._records.save(server, durable=True)  # with nobody left who could have lost anything
+            self._daemons.end(server)
+            self._desk.rest(server.layers)
+
     def clear(self, volume: str) -> None:
         with self._turns.of(volume):
             server = self._records.load(volume)
