@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from moorage.drivers.backends.files import FilesBackend
+from moorage.drivers.backends.files.daemon import Daemons
 from moorage.volumes.backend import BackendUnsure, Cache, Connection, Door, Export, Format, Layer
 from tests.drivers.clients import client
 from tests.drivers.plane import Plane
@@ -166,6 +167,25 @@ def test_withdrawing_can_be_killed_anywhere_and_repeated(plane: Plane) -> None:
         with client(plane.publish("reader", head, read_only=True)) as nbd:
             assert nbd.pread(512, 0) == bytes([step]) * 512
         backend.withdraw(plane.volume, "reader")
+
+
+def test_who_was_flushed_lost_nothing_though_his_withdrawal_was_killed_at_its_very_end(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon has ended, and its record is still there."""
+    head, writer = plane.layer(Format.QCOW2), plane.export("writer", Door.SOCKET)
+    with client(plane.backend.publish(writer, head, Cache.BACK)) as nbd:
+        nbd.pwrite(PATTERN, 0)
+
+    def withdraw() -> None:
+        monkeypatch.setattr(Daemons, "forget", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        plane.again().withdraw(plane.volume, "writer")
+
+    assert in_another_process(withdraw) == -signal.SIGKILL
+    served = plane.again().survey()[plane.volume]
+    assert (served.alive, served.exports, served.lossless) == (False, frozenset(), True)
+    plane.again().withdraw(plane.volume, "writer", careful=True)
+    assert plane.empty()
 
 
 @pytest.mark.parametrize("kind", Format)

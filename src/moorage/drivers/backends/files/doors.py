@@ -19,7 +19,7 @@ from moorage.drivers.backends.files.problems import ServedOtherwise, ServerDied
 from moorage.drivers.backends.files.records import Entry, Records, Server
 from moorage.drivers.backends.files.spares import Spares
 from moorage.drivers.backends.files.turns import Turns
-from moorage.volumes.backend import BackendUnsure, Cache, Connection, Export, Layer, Served, WritesLost
+from moorage.volumes.backend import BackendFull, BackendUnsure, Cache, Connection, Export, Layer, Served, WritesLost
 
 
 class Doors:
@@ -149,8 +149,11 @@ class Doors:
         if not entry.read_only and server.cache is Cache.BACK:
             self._exports.flush(server)
         del server.entries[entry.attachment]
-        if server.entries:  # else the whole record is about to go, for which a full disk has room
+        try:
             self._records.save(server)
+        except BackendFull:
+            if server.entries:  # else the whole record is about to go, for which a full disk has room
+                raise
 
     def _bury(self, server: Server, attachment: str) -> None:
         server.lost = not self._records.lossless(server)
