@@ -109,11 +109,12 @@ def stop_data_plane(rooms: Rooms) -> Iterator[str]:
         yield from _remove_devices(rooms.devices)
     for name, backend in rooms.backends.items():
         for volume, served in backend.survey().items():
+            if not served.alive:  # what can be said of it is said at the next start
+                continue
             yield f"closing volume {volume} ({name}, {len(served.exports)} exports)"
-            if served.alive:
-                try:
-                    backend.halt(volume)
-                except Problem as problem:
-                    yield f"volume {volume}: {problem.sentence}"
-                    backend.clear(volume)
+            try:
+                backend.halt(volume)
+            except Problem as problem:
+                yield f"volume {volume}: {problem.sentence}"
+                backend.clear(volume)
         backend.idle()
