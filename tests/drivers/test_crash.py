@@ -169,6 +169,25 @@ def test_withdrawing_can_be_killed_anywhere_and_repeated(plane: Plane) -> None:
         backend.withdraw(plane.volume, "reader")
 
 
+def test_halting_can_be_killed_anywhere_and_nothing_is_lost(plane: Plane) -> None:
+    head, writer = plane.layer(Format.QCOW2), plane.export("writer", Door.SOCKET)
+    lines = 0
+    for step in range(POINTS + 1):
+        with client(plane.again().publish(writer, head, Cache.BACK)) as nbd:
+            nbd.pwrite(bytes([step]) * 512, 0)
+        if step == 0:
+            lines = lines_of(lambda: plane.backend.halt(plane.volume), plane.directory / "lines")
+        else:
+            point = 1 + (step - 1) * (lines - 1) // POINTS
+            assert killed_at(point, lambda: plane.backend.halt(plane.volume)) in ENDS
+        served = plane.again().survey()[plane.volume]
+        assert served.alive or served.lossless
+        with client(plane.again().publish(writer, head, Cache.BACK)) as nbd:
+            assert nbd.pread(512, 0) == bytes([step]) * 512
+    plane.again().withdraw(plane.volume, "writer")
+    assert plane.empty()
+
+
 def test_who_was_flushed_lost_nothing_though_his_withdrawal_was_killed_at_its_very_end(
     plane: Plane, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,8 @@ class Doors:
         if entry is None:
             server.entries[export.attachment] = entry = wanted
             self._records.save(server)
+        if entry.gate is not None and not self._exports.is_open(server, entry):
+            self._gates.shut(entry)  # its only connection ended with the export
         self._exports.open(server, entry)
         return self._gates.open(server, export)
 

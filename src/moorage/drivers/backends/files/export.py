@@ -29,6 +29,11 @@ class Exports:
         self._daemons = daemons
         self._sockets = sockets
 
+    def is_open(self, server: Server, entry: Entry) -> bool:
+        """Whether clients can use the export of `entry`, for whoever is in a conversation with the daemon."""
+        with self._daemons.talk(server, "publish") as monitor:
+            return identifier(entry.name) in _known(monitor)
+
     def open(self, server: Server, entry: Entry) -> None:
         """Leave the export of `entry` open."""
         with self._daemons.talk(server, "publish") as monitor:
