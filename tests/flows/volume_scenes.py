@@ -105,11 +105,14 @@ class World:
         return str(self.run(lambda tx: volume.create(tx, CALLER, self.new(tx), RULES))["id"])
 
     def finish(self) -> None:
-        """Carry out what the operation has left to others."""
+        """Carry out what the operation has left to others, and what these begin in turn."""
+        while left := self._open():
+            for id in left:
+                recover(self.scene(lambda: ""), id)
+
+    def _open(self) -> list[str]:
         with self.database.read() as tx:
-            left = tx.all(select(journal.operations.c.id).where(journal.is_open()))
-        for row in left:
-            recover(self.scene(lambda: ""), row["id"])
+            return [row["id"] for row in tx.all(select(journal.operations.c.id).where(journal.is_open()))]
 
     def scene(self, begin: Callable[[], str], check: Callable[[Rows], None] = lambda row: None) -> Scene:
         return Scene(database=self.database, flows=FLOWS, rooms=self.rooms, begin=begin, check=check, queues=QUEUES)

@@ -20,6 +20,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -303,14 +304,17 @@ _this_process: list[Database] = []  # of a child: the database that it works on
 
 
 def _die(point: Point) -> None:
-    """Stop or end here. One that is only stopped does so while none of its other threads holds SQLite's write lock."""
+    """
+    Stop or end here: the signal goes to this thread, which would go on until another one has taken a signal to the
+    process. One that is only stopped does so while none of its other threads holds SQLite's write lock.
+    """
     database = _this_process[0] if _this_process else None
     quiet = getattr(database and database._side, "_queue", None) if point.deadly == signal.SIGSTOP else None
     if quiet is None or (database is not None and getattr(database._here, "writing", False)):
-        os.kill(os.getpid(), point.deadly)
+        signal.pthread_kill(threading.get_ident(), point.deadly)
     else:
         with quiet:
-            os.kill(os.getpid(), point.deadly)
+            signal.pthread_kill(threading.get_ident(), point.deadly)
 
 
 def steps_of(flow: Flow) -> list[str]:
