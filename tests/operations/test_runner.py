@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from moorage.core.errors import Problem, Unavailable
 from moorage.database import Database
-from moorage.operations import claims, journal, process
+from moorage.operations import claims, journal, process, work
 from moorage.operations.flow import After, Flow, Step, Work
 from moorage.operations.journal import SECOND
 from moorage.operations.records import State, operations, processes
@@ -163,6 +163,26 @@ def test_cancelling_does_not_wait_for_a_pause_or_for_another_operation(database:
         with database.write() as tx:
             journal.cancel(tx, id)
         assert over(database, id)["state"] == State.UNDONE
+
+
+@pytest.mark.parametrize("wait", ["parks", "pauses"])
+def test_who_cancels_just_before_it_waits_is_heard(
+    database: Database, start: Start, monkeypatch: pytest.MonkeyPatch, wait: str
+) -> None:
+    """When the step has looked for the last time, and the journal does not say yet that it waits."""
+    monkeypatch.setattr(work, "pause_s", lambda attempts: 3600.0)
+    other = begin(database, "f", "r2", queue="nobody's")
+
+    def step(carried: Work) -> After:
+        with database.write() as tx:
+            journal.cancel(tx, carried.id)
+        if wait == "parks":
+            return After(other)
+        raise Unavailable(reason="not now")
+
+    start(Flow(wait, (Step("a", step),)))
+    row = over(database, begin(database, wait, "r3"))
+    assert (row["state"], row["error_code"]) == (State.UNDONE, "operation.cancelled")
 
 
 def test_one_that_is_overdue_turns_back(database: Database, start: Start) -> None:

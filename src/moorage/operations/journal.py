@@ -248,25 +248,33 @@ def write(tx: Transaction, id: str, epoch: int, *, whole: bool = False, **values
     return row
 
 
-def let_go(tx: Transaction, id: str, epoch: int, pause_s: float = 0.0, **values: Any) -> Mapping[str, Any]:
-    """Give the operation back to its queue, as its owner of `epoch`, for whoever comes after `pause_s`."""
+def let_go(
+    tx: Transaction, id: str, epoch: int, pause_s: float = 0.0, *, heed: bool = False, **values: Any
+) -> Mapping[str, Any]:
+    """
+    Give the operation back to its queue, as its owner of `epoch`, for whoever comes after `pause_s`; at once, with
+    `heed`, where it was cancelled meanwhile. Its row, as written.
+    """
     free: dict[str, Any] = {"state": State.QUEUED, "owner": None, "lease_until": None, "waits_for": None}
     not_before = tx.now + int(pause_s * SECOND) if pause_s else 0
     row = write(tx, id, epoch, whole=True, **free, not_before=not_before, **values)
+    if pause_s and heed and row["cancel"]:
+        pause_s = 0.0
+        tx.change(operations, id, {"not_before": 0})
     if not pause_s:
         tx.notify(BEGUN, row["queue"])
     return row
 
 
-def park(tx: Transaction, id: str, epoch: int, other: str, **values: Any) -> bool:
+def park(tx: Transaction, id: str, epoch: int, other: str, *, heed: bool = False, **values: Any) -> bool:
     """
     Let the operation wait, without a thread, until operation `other` is over; False, and nothing changed, where it
-    already is. `other` is locked meanwhile: it ends either before, which is seen here, or after, and then sees who
-    waits for it.
+    already is, or, with `heed`, where it was cancelled itself meanwhile. `other` is locked: it ends either before,
+    which is seen here, or after, and then sees who waits for it. Whoever cancels later finds it parked.
     """
     query = select(c.state).where(c.id == other)
     state = tx.value(query if tx.dialect == "sqlite" else query.with_for_update())
-    if state is None or state in OVER:
+    if state is None or state in OVER or (write(tx, id, epoch)["cancel"] and heed):
         return False
     write(tx, id, epoch, state=State.PARKED, waits_for=other, owner=None, lease_until=None, **values)
     return True

@@ -119,7 +119,7 @@ class Carried:
         attempts = self._attempts + (problem is not None)
 
         def change(tx: Transaction) -> None:
-            journal.let_go(tx, self.id, self.epoch, pause, attempts=attempts, **hindrance)
+            journal.let_go(tx, self.id, self.epoch, pause, heed=self._may_turn_back(), attempts=attempts, **hindrance)
             if problem is not None:
                 journal.wake(tx, self.id)  # whose turn it is, may be another matter now
 
@@ -131,9 +131,12 @@ class Carried:
         self._overdue = row["deadline"] is not None and row["deadline"] < now
 
     def _turn_back_where_asked(self) -> None:
-        if self._back or not (self._cancel or self._overdue) or not self._flow.turning_back_allowed(self._step):
-            return
-        raise Cancelled() if self._cancel else Overdue()
+        if (self._cancel or self._overdue) and self._may_turn_back():
+            raise Cancelled() if self._cancel else Overdue()
+
+    def _may_turn_back(self) -> bool:
+        known_here = self._step < len(self._flow.steps)
+        return known_here and not self._back and self._flow.turning_back_allowed(self._step)
 
     def _write(self, change: Callable[[Transaction], Any]) -> None:
         self._database.transact(change)
@@ -251,10 +254,16 @@ class Carried:
     def _park(self, other: str) -> None:
         """
         Wait, without a thread, until operation `other` is over; if it already is, run the step again, at once the first
-        time.
+        time. Whoever cancelled it since its step last looked is heard.
         """
-        parked = self._database.transact(lambda tx: journal.park(tx, self.id, self.epoch, other, attempts=0))
-        if parked:
+
+        def change(tx: Transaction) -> bool:
+            parked = journal.park(tx, self.id, self.epoch, other, heed=self._may_turn_back(), attempts=0)
+            if not parked:
+                self._learn(journal.write(tx, self.id, self.epoch), tx.now)
+            return parked
+
+        if self._database.transact(change):
             self._mine = False
         elif self._attempts:
             self._pause(Problem())
