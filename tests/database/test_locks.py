@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from moorage.core.pids import flock_holder
 from moorage.database import Database
 from moorage.database.locks import FileLock, Queue
 from tests.operations.crash import wait_stopped
+from tests.patience import until
 
 COUNT = """
 import sys, pathlib
@@ -38,9 +38,9 @@ def test_threads_are_served_in_the_order_in_which_they_came() -> None:
     queue, order = Queue(), []
     threads = [threading.Thread(target=lambda n=n: _enter(queue, order, n)) for n in range(8)]
     with queue:
-        for thread in threads:
+        for n, thread in enumerate(threads):
             thread.start()
-            time.sleep(0.01)
+            until(lambda n=n: len(queue._waiting) > n)
     for thread in threads:
         thread.join()
     assert order == list(range(8))

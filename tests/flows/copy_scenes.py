@@ -20,7 +20,8 @@ from moorage.volumes.backend import CHUNK_BYTES
 from moorage.volumes.records import copies
 from moorage.volumes.settings import VolumeSettings
 from tests.drivers.origin import digests_of, noise
-from tests.flows.volume_scenes import CALLER, IMAGE, PROJECT, RULES, Rows, World
+from tests.flows.volume_scenes import IMAGE
+from tests.flows.volume_world import CALLER, PROJECT, RULES, Rows, World
 from tests.operations.crash import Scene
 
 DATA = noise(2 * CHUNK_BYTES + 4096, seed=9)

@@ -11,7 +11,7 @@ from moorage.volumes import layers, quota, volume
 from moorage.volumes.custody import IMAGE, OBJECT, READY, STATE, STORE
 from moorage.volumes.records import volumes
 from tests.flows import volume_scenes
-from tests.flows.volume_scenes import CALLER, PROJECT, RULES, World
+from tests.flows.volume_world import CALLER, PROJECT, RULES, World
 from tests.operations.crash import Scene
 
 OURS = Caller(MOORAGE, PROJECT, roles=frozenset({"admin", "member", "reader", "service"}))

@@ -17,7 +17,7 @@ from tests.flows import (
     test_hash_crashes,
     upload_scenes,
 )
-from tests.flows.volume_scenes import QUEUES
+from tests.flows.volume_world import QUEUES
 from tests.operations.crash import Scene
 
 LEASE_S = 1.0

@@ -12,9 +12,10 @@ from moorage.volumes.attachments.attachment import Mark, Origin, State
 from moorage.volumes.attachments.guard import Grounds
 from moorage.volumes.attachments.holder import Holder
 from moorage.volumes.backend import Door
-from tests.flows.volume_scenes import CALLER, HOST, Scene, World, _scene
+from tests.flows.volume_scenes import _scene
+from tests.flows.volume_world import CALLER, HOST, World
 from tests.operations import crash
-from tests.operations.crash import Point
+from tests.operations.crash import Point, Scene
 
 PLACE = {"nbd": True, "host": HOST}
 

@@ -14,7 +14,8 @@ from moorage.images.records import locations
 from moorage.volumes import quota, volume
 from moorage.volumes.records import layers
 from tests.flows import volume_scenes
-from tests.flows.volume_scenes import CALLER, IMAGE, PROJECT, RULES, World
+from tests.flows.volume_scenes import IMAGE
+from tests.flows.volume_world import CALLER, PROJECT, RULES, World
 
 OWNER = Caller("u-demo", PROJECT, roles=frozenset({"member", "reader", "manager", "admin"}))
 

@@ -16,8 +16,8 @@ from moorage.volumes.attachments import publication, reservation
 from moorage.volumes.records import layers as layer_rows
 from moorage.volumes.records import volumes
 from tests.flows import volume_scenes
-from tests.flows.volume_scenes import CALLER, Rows, World
-from tests.operations.crash import Scene
+from tests.flows.volume_world import CALLER, Rows, World
+from tests.operations.crash import Scene, recover
 
 DATA = b"what the volume holds" * 100
 
@@ -55,7 +55,7 @@ def copy_pinned(url: str, state: Path) -> Scene:
 
     def begin(world: World) -> str:
         first = _begin(world, "qcow2", used=True)
-        volume_scenes.recover(world.scene(lambda: ""), first)
+        recover(world.scene(lambda: ""), first)
         return world.operation("copy-volume-to-image")
 
     return _scene(url, state, begin)

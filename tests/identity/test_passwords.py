@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 
 import pytest
 from argon2 import extract_parameters
@@ -28,14 +27,14 @@ def test_nobodys_password_costs_the_same_and_never_fits() -> None:
 
 
 def test_two_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    running, most, guard = 0, 0, threading.Lock()
+    running, most, guard, pair = 0, 0, threading.Lock(), threading.Barrier(passwords.AT_ONCE, timeout=60)
 
     def verify(kept: str, given: str) -> bool:
         nonlocal running, most
         with guard:
             running += 1
             most = max(most, running)
-        time.sleep(0.02)
+        pair.wait()
         with guard:
             running -= 1
         return True
@@ -46,7 +45,7 @@ def test_two_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert most == passwords.AT_ONCE
+    assert (most, pair.broken) == (passwords.AT_ONCE, False)
 
 
 def test_the_queue_is_bounded_and_moves_on() -> None:
