@@ -4,14 +4,17 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from moorage.core.errors import Unavailable
 from moorage.database import Database
 from moorage.flows.turns import turn
-from moorage.operations import journal
-from moorage.operations.flow import Flow, Step, Work
+from moorage.operations import journal, work
+from moorage.operations.flow import After, Flow, Step, Work
 from moorage.operations.records import State
 from tests.operations.conftest import Start, start
 from tests.operations.crash import over
+from tests.patience import set_in_the_end, until
 
 __all__ = ["start"]
 
@@ -59,3 +62,31 @@ def test_what_is_hindered_or_in_a_queue_that_nobody_serves_keeps_nobody_waiting(
     with database.read() as tx:
         rows = [journal.get(tx, id) or {} for id in (*gone, *hindered)]
     assert all(row["ended_at"] is None for row in rows)
+
+
+def test_who_is_hindered_while_somebody_sees_that_he_comes_later_keeps_him_not_waiting(
+    database: Database, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "pause_s", lambda attempts: 3600.0)
+    fail, go = threading.Event(), threading.Event()
+
+    def hindered() -> bool:
+        with database.read() as tx:
+            return bool((journal.get(tx, first) or {})["attempts"])
+
+    def do(of: Work) -> After | None:
+        found = turn(of, KIND)
+        if found is not None:
+            fail.set()
+            until(hindered)
+        elif of.id == first:
+            fail.wait(60)
+            raise Unavailable()
+        elif of.id == second:
+            go.wait(60)
+        return found
+
+    with set_in_the_end(fail, go):
+        first, second, third = (begin(database, f"r{n}") for n in range(3))
+        start(Flow(KIND, (Step("do", do),), retries=9), rooms=SimpleNamespace(database=database))
+        assert over(database, third)["state"] == State.DONE

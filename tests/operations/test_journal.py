@@ -9,6 +9,7 @@ from sqlalchemy import text
 from moorage.core.errors import Malformed
 from moorage.database import Database
 from moorage.operations import claims, journal
+from moorage.operations.flow import After
 from moorage.operations.journal import Stored
 from moorage.operations.records import State
 from tests.operations.test_runner import begin, row_of
@@ -68,7 +69,7 @@ def test_no_wake_up_is_lost_between_parking_and_the_end(database: Database, roun
 
     def park() -> None:
         barrier.wait()
-        parked.append(database.transact(lambda tx: journal.park(tx, parent, 1, child)))
+        parked.append(database.transact(lambda tx: journal.park(tx, parent, 1, After(child))))
 
     def end() -> None:
         barrier.wait()
@@ -86,7 +87,7 @@ def test_an_end_waits_for_who_is_about_to_park(database: Database) -> None:
     claimed(database, "me", child, parent)
     ended = threading.Thread(target=lambda: database.transact(lambda tx: journal.end(tx, child, 1, State.DONE)))
     with database.write() as tx:
-        assert journal.park(tx, parent, 1, child)
+        assert journal.park(tx, parent, 1, After(child))
         ended.start()
         ended.join(0.3)
         assert ended.is_alive()

@@ -26,4 +26,4 @@ def turn(work: Work, kind: str, at_once: int = AT_ONCE) -> After | None:
         rows: list[Mapping[str, Any]] = list(tx.all(query.order_by(c.created_at, c.id)))
     ids = [row["id"] for row in rows]
     place = ids.index(work.id) if work.id in ids else 0
-    return After(str(ids[place - at_once])) if place >= at_once else None
+    return After(str(ids[place - at_once]), unless_hindered=True) if place >= at_once else None

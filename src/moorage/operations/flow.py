@@ -19,10 +19,11 @@ from moorage.database import Transaction
 class After:
     """
     What a step returns that cannot go on before another operation is over: the flow is parked, then the step runs
-    again.
+    again; with `unless_hindered` it does so, too, as soon as that one has failed and waits for its next try.
     """
 
     operation: str
+    unless_hindered: bool = False
 
 
 class Cancelled(Problem):

@@ -22,6 +22,7 @@ from moorage.core.ids import new_uuid
 from moorage.database import Transaction
 from moorage.database.among import among, either, several
 from moorage.database.fixed import Fixed
+from moorage.operations.flow import After
 from moorage.operations.records import OPEN, OVER, State, operations
 
 SECOND = 1_000_000
@@ -266,17 +267,21 @@ def let_go(
     return row
 
 
-def park(tx: Transaction, id: str, epoch: int, other: str, *, heed: bool = False, **values: Any) -> bool:
+def park(tx: Transaction, id: str, epoch: int, after: After, *, heed: bool = False, **values: Any) -> bool:
     """
-    Let the operation wait, without a thread, until operation `other` is over; False, and nothing changed, where it
-    already is, or, with `heed`, where it was cancelled itself meanwhile. `other` is locked: it ends either before,
-    which is seen here, or after, and then sees who waits for it. Whoever cancels later finds it parked.
+    Let the operation wait, without a thread, until another one is over; False, and nothing changed, where there is no
+    reason to, or, with `heed`, where it was cancelled itself meanwhile. The other is locked: it ends, or is hindered,
+    either before, which is seen here, or after, and then sees who waits for it. Whoever cancels later finds it parked.
     """
-    query = select(c.state).where(c.id == other)
-    state = tx.value(query if tx.dialect == "sqlite" else query.with_for_update())
-    if state is None or state in OVER or (write(tx, id, epoch)["cancel"] and heed):
+    query = select(c.state, c.attempts).where(c.id == after.operation)
+    other = tx.one(query if tx.dialect == "sqlite" else query.with_for_update())
+    if other is None or other["state"] in OVER:
         return False
-    write(tx, id, epoch, state=State.PARKED, waits_for=other, owner=None, lease_until=None, **values)
+    if after.unless_hindered and other["state"] == State.QUEUED and other["attempts"]:
+        return False
+    if write(tx, id, epoch)["cancel"] and heed:
+        return False
+    write(tx, id, epoch, state=State.PARKED, waits_for=after.operation, owner=None, lease_until=None, **values)
     return True
 
 

@@ -157,7 +157,7 @@ class Carried:
             self._failed(problem)
         else:
             if isinstance(result, After):
-                self._park(result.operation)
+                self._park(result)
             else:
                 self._advance(step, result)
 
@@ -251,14 +251,14 @@ class Carried:
         self.give_back(problem, pause_s(self._attempts))
         self._mine = False
 
-    def _park(self, other: str) -> None:
+    def _park(self, after: After) -> None:
         """
-        Wait, without a thread, until operation `other` is over; if it already is, run the step again, at once the first
+        Wait, without a thread, until another operation is over; if it already is, run the step again, at once the first
         time. Whoever cancelled it since its step last looked is heard.
         """
 
         def change(tx: Transaction) -> bool:
-            parked = journal.park(tx, self.id, self.epoch, other, heed=self._may_turn_back(), attempts=0)
+            parked = journal.park(tx, self.id, self.epoch, after, heed=self._may_turn_back(), attempts=0)
             if not parked:
                 self._learn(journal.write(tx, self.id, self.epoch), tx.now)
             return parked
