@@ -1,4 +1,8 @@
-"""Connections on which the head of an answer has to come within a time, however steadily its bytes may drip."""
+"""
+Connections on which the head of an answer has to come within a time, however steadily its bytes may drip, and is
+acknowledged at once: services that send a short body by itself (Ceph's radosgw, unless it is told `tcp_nodelay`) hold
+it back until then, which a receiver that waits for company makes 40 ms.
+"""
 
 import http.client
 import io
@@ -45,6 +49,7 @@ class _Timed(io.RawIOBase):
 
 class _Answer(http.client.HTTPResponse):
     def __init__(self, connection: socket.socket, *arguments: Any, **named: Any) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         super().__init__(connection, *arguments, **named)
         self._timed = _Timed(self.fp.detach(), connection)
         self.fp = io.BufferedReader(self._timed)
