@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,10 +62,15 @@ def interruptible() -> Iterator[None]:
 
 @pytest.mark.usefixtures("interruptible")
 def test_who_is_interrupted_while_waiting_leaves_the_queue() -> None:
-    queue = Queue()
+    queue, main = Queue(), threading.get_ident()
+
+    def interrupt() -> None:
+        until(lambda: queue._waiting)
+        time.sleep(0.1)  # and it waits by then
+        signal.pthread_kill(main, signal.SIGINT)
+
     with queue, pytest.raises(KeyboardInterrupt):
-        threading.Timer(0.1, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
-        main = threading.get_ident()
+        threading.Thread(target=interrupt).start()
         with queue:
             pass
     with queue:

@@ -1,6 +1,7 @@
 """Unpacking: what the usual tools have packed comes out; what is damaged, endless or several things is refused."""
 
 import bz2
+import contextlib
 import gzip
 import io
 import itertools
@@ -13,6 +14,7 @@ import threading
 import tracemalloc
 import zipfile
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from backports import zstd
@@ -254,8 +256,8 @@ def children() -> set[int]:
     """Processes that this one has started and not buried."""
     found = set()
     for task in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{task}/children") as file:
-            found |= set(map(int, file.read().split()))
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # threads end
+            found |= set(map(int, Path(f"/proc/self/task/{task}/children").read_text().split()))
     return found
 
 
