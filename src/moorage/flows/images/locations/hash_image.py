@@ -222,7 +222,7 @@ def _elsewhere(work: Work) -> After | None:
         for copy in copies.awaited(tx, work.resource_id):
             for row in journal.open_on(tx, "copy", [copy["id"]]):
                 if row["state"] == State.RUNNING and row["attempts"] == 0:
-                    return After(str(row["id"]))
+                    return After(str(row["id"]), unless_hindered=True)
     return None
 
 
