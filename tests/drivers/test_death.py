@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from moorage.drivers import daemons
 from moorage.drivers.backends.files import qmp
 from moorage.drivers.backends.files.problems import ServerDied
 from moorage.volumes.backend import BackendUnsure, Cache, Connection, Door, Export, Format, Layer, Served
@@ -223,3 +224,37 @@ def test_a_copied_state_directory_has_no_part_in_the_originals_daemons(plane: Pl
     copy.again().clear(plane.volume)
     assert served(plane).alive
     assert replace(served(plane), head="") == Served(alive=True, exports=frozenset({"a1"}), head="", lossless=True)
+
+
+def test_a_daemon_that_dies_before_its_first_word_is_followed_by_another(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """QEMU 7.2 crashes while it begins, once in some ten thousand starts."""
+    go, dead = daemons.Daemon.go, []
+
+    def dies(daemon: daemons.Daemon) -> None:
+        go(daemon)
+        if not dead:
+            dead.append(daemon.identity.pid)
+            os.kill(daemon.identity.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(daemons.Daemon, "go", dies)
+    with client(plane.publish("a1", head_of(plane, "qcow2"), Door.SOCKET)) as nbd:
+        assert nbd.pread(512, 0) == bytes(512)
+    assert dead and plane.daemon() not in dead
+
+
+def test_a_daemon_that_always_dies_before_its_first_word_is_an_error(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = daemons.Daemon.go
+
+    def dies(daemon: daemons.Daemon) -> None:
+        go(daemon)
+        os.kill(daemon.identity.pid, signal.SIGKILL)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(daemons.Daemon, "go", dies)
+        with pytest.raises(BackendUnsure):
+            plane.publish("a1", head_of(plane, "qcow2"), Door.SOCKET)
+        assert plane.empty()

@@ -59,7 +59,22 @@ class Daemons:
         self._conversations: dict[str, _Conversation] = {}  #: by volume, whose verbs come one after the other
 
     def start(self, server: Server) -> None:
-        """Leave a daemon running for `server`, with no node yet; its record is durable before it begins."""
+        """
+        Leave a daemon running for `server`, with no node yet; its record is durable before it begins. One that hangs up
+        before it has said a word had nothing yet, and is followed by another: QEMU 7.2 was seen to crash so, once in
+        some ten thousand starts.
+        """
+        try:
+            self._start(server)
+        except BackendUnsure as problem:
+            if not isinstance(problem.__cause__, qmp.Gone):
+                raise
+            log.warning(
+                "the storage daemon of volume %s ended before it answered: another one is started", server.volume
+            )
+            self._start(server)
+
+    def _start(self, server: Server) -> None:
         try:
             daemon = self._begin(server.volume)
         except BaseException:
