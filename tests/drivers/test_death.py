@@ -229,7 +229,7 @@ def test_a_copied_state_directory_has_no_part_in_the_originals_daemons(plane: Pl
 def test_a_daemon_that_dies_before_its_first_word_is_followed_by_another(
     plane: Plane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """QEMU 7.2 crashes while it begins, once in some ten thousand starts."""
+    """QEMU 7.2 was seen to crash while it begins."""
     go, dead = daemons.Daemon.go, []
 
     def dies(daemon: daemons.Daemon) -> None:

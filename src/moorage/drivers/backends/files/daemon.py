@@ -61,8 +61,7 @@ class Daemons:
     def start(self, server: Server) -> None:
         """
         Leave a daemon running for `server`, with no node yet; its record is durable before it begins. One that hangs up
-        before it has said a word had nothing yet, and is followed by another: QEMU 7.2 was seen to crash so, once in
-        some ten thousand starts.
+        before it has said a word had nothing yet, and is followed by another: QEMU 7.2 was seen to crash so, once.
         """
         try:
             self._start(server)
